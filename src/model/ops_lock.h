@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Long exclusion is data: an entry task -> operation in the object's current_operations. What may run now is
+ * allowed_operations, computed by one pure function per class (registered here by ops/) and kept right after
+ * each change. Both fields are volatile. Locks: takes db_mutex inside. Thread: any. */
+#ifndef MODEL_OPS_LOCK_H
+#define MODEL_OPS_LOCK_H
+
+#include "model/db.h"
+
+/* Set in *allowed (bit i: value i of the class's operations enum) what may start now, considering power state,
+ * current_operations, blocked_operations and what hangs on it. rec: the record. Runs under db_mutex; pure. */
+typedef void (*ops_allowed_fn)(const struct ref *self, const void *rec, uint64_t *allowed) REQUIRES(db_mutex);
+/* Say why op may not start: always fills err (OPERATION_NOT_ALLOWED, VM_BAD_POWER_STATE, OTHER_OPERATION_IN_PROGRESS,
+ * OPERATION_BLOCKED, ...). */
+typedef void (*ops_why_fn)(const struct ref *self, const void *rec, int op, struct err *err) REQUIRES(db_mutex);
+
+void ops_lock_register(enum class_id cls, ops_allowed_fn allowed, ops_why_fn why);
+
+/* Begin: check and enter in one step. task: the key (any ref; made up for a synchronous call). op: name in the enum. */
+int op_begin(enum class_id cls, const struct ref *self, const char *op, const struct ref *task,
+             struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+void op_end(enum class_id cls, const struct ref *self, const struct ref *task) EXCLUDES(db_mutex);
+/* Recompute allowed_operations inside a transaction that changed what they depend on. */
+void op_refresh(struct tx *tx, enum class_id cls, const struct ref *self) REQUIRES(db_mutex);
+#endif
