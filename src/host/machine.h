@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running machines, by VM uuid. The interface behind which QEMU (machine_qemu.c) and the fake of the API tests
+ * (machine_fake.c) stand. Calls go down and block up to their deadline; what happens by itself comes up as events on
+ * the machine thread: the handler must not block, nor call back down.
+ *
+ * A machine outlives the daemon. RUNTIME/vm/UUID/ holds all of it: spec.json (what was asked), pid (written by
+ * the child before exec), qmp.sock and serial.sock and agent.sock (listening, passed to QEMU), serial.log. A
+ * directory without a living process is rubbish, removed by machine_adopt. */
+#ifndef HOST_MACHINE_H
+#define HOST_MACHINE_H
+
+#include "base/deadline.h"
+#include "base/err.h"
+#include "host/vmspec.h"
+
+enum machine_state {
+    MACHINE_NONE,    /* no such machine */
+    MACHINE_PAUSED,  /* built, not (or no longer) running */
+    MACHINE_RUNNING,
+    MACHINE_OFF,     /* the guest powered off or panicked; the process still there (-no-shutdown) */
+};
+
+enum machine_event_kind {
+    MACHINE_EV_POWEROFF, /* the guest powered off */
+    MACHINE_EV_RESET,    /* the guest rebooted, in place */
+    MACHINE_EV_PANIC,
+    MACHINE_EV_DIED,     /* the process ended unasked */
+    MACHINE_EV_PAUSED,   /* stopped by itself (disk full, error) */
+    MACHINE_EV_RESUMED,
+    MACHINE_EV_AGENT,    /* the guest agent opened or closed its port: see flag */
+};
+
+struct machine_event {
+    enum machine_event_kind kind;
+    char uuid[UUID_TEXT_SIZE];
+    bool flag;
+    const char *detail; /* for the log; may be NULL */
+};
+
+typedef void (*machine_event_fn)(const struct machine_event *ev, void *arg);
+
+struct machine_found {
+    char uuid[UUID_TEXT_SIZE];
+    enum machine_state state;
+    int pid;
+};
+
+struct machine_ops {
+    const char *name;
+    /* Start the machine thread. */
+    int (*init)(const char *runtime_dir, machine_event_fn fn, void *arg, struct err *err);
+    /* Stop the thread and let go of all machines; they run on. */
+    void (*done)(void);
+    /* Find what runs from before and connect to it; remove rubbish. found_out: given array. */
+    int (*adopt)(struct machine_found **found_out, size_t *n_out, struct err *err);
+    /* Build the machine, stopped. On failure nothing is left. Errors: BOOTLOADER_FAILED(uuid, text) when QEMU refuses,
+     * HOST_NOT_ENOUGH_FREE_MEMORY, VM_HVM_REQUIRED, ... */
+    int (*start)(const struct vm_spec *spec, const struct deadline *d, struct err *err);
+    int (*go)(const char *uuid, const struct deadline *d, struct err *err);        /* run or resume */
+    int (*pause)(const char *uuid, const struct deadline *d, struct err *err);
+    int (*powerdown)(const char *uuid, const struct deadline *d, struct err *err); /* press the ACPI button */
+    int (*reset)(const char *uuid, const struct deadline *d, struct err *err);
+    /* End it, whatever state it is in, and remove all that is left: idempotent, the one teardown. quit by QMP, then
+     * SIGKILL. Returns 0 also when there was nothing. */
+    int (*destroy)(const char *uuid, const struct deadline *d, struct err *err);
+    enum machine_state (*state)(const char *uuid);
+    int (*pid)(const char *uuid); /* -1: none */
+    /* A connected socket to the VNC server (RFB from the first byte) or to the serial line (recent output first,
+     * then live; several at once). Given. */
+    int (*open_vnc)(const char *uuid, const struct deadline *d, struct err *err);
+    int (*open_serial)(const char *uuid, const struct deadline *d, struct err *err);
+    /* Wait until the machine is in state OFF or NONE. -1: deadline or cancel (err: TASK_CANCELLED or a timeout code). */
+    int (*wait_off)(const char *uuid, const struct deadline *d, struct err *err);
+    /* One guest agent command; *reply_out given text (at most 64 KiB). */
+    int (*agent)(const char *uuid, const char *command_json, char **reply_out, const struct deadline *d, struct err *err);
+};
+
+extern const struct machine_ops machine_qemu;
+extern const struct machine_ops machine_fake; /* no processes: a state machine in memory and in RUNTIME/vm/UUID/ */
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Storage repositories as drivers: files and sizes, no XenAPI. A driver knows nothing outside its own file and must not
+ * assume that a repository is a directory of files (block devices follow). Thread: any; blocking up to the
+ * deadline. Errors: SR_BACKEND_FAILURE_*, SR_FULL(requested, maximum), VDI_MISSING(sr, vdi), OUT_OF_SPACE. */
+#ifndef HOST_SR_H
+#define HOST_SR_H
+
+#include "base/deadline.h"
+#include "base/err.h"
+#include "base/uuid.h"
+
+struct sr_config {
+    char uuid[UUID_TEXT_SIZE];
+    const char *path; /* file and iso: the directory */
+};
+
+struct sr_space {
+    uint64_t physical_size_bytes, physical_used_bytes;
+};
+
+struct sr_volume {
+    char uuid[UUID_TEXT_SIZE]; /* iso: derived from the name, stable */
+    const char *name;          /* scan only: file name for isos; borrowed during the callback */
+    uint64_t virtual_size_bytes, used_bytes;
+    bool read_only;
+};
+
+typedef void (*sr_progress_fn)(double fraction, void *arg);
+typedef bool (*sr_scan_fn)(const struct sr_volume *v, void *arg);
+
+struct sr_ops {
+    const char *type; /* SR.type: "ext", "file", "iso" */
+    const char *name, *description, *content_type;
+    const char *const *capabilities; /* SM.capabilities and features, NULL-terminated */
+    int (*create)(const struct sr_config *sr, struct err *err);
+    int (*attach)(const struct sr_config *sr, struct err *err); /* PBD.plug: check and make usable; removes half-made volumes */
+    int (*detach)(const struct sr_config *sr, struct err *err);
+    int (*destroy)(const struct sr_config *sr, struct err *err); /* only an empty one */
+    int (*space)(const struct sr_config *sr, struct sr_space *out, struct err *err);
+    int (*scan)(const struct sr_config *sr, sr_scan_fn fn, void *arg, struct err *err);
+    int (*stat)(const struct sr_config *sr, const char *vdi, struct sr_volume *out, struct err *err);
+    /* Volumes appear whole or not at all, also after a crash. Sizes are rounded up as the driver needs; *size_out true size. */
+    int (*volume_create)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes, uint64_t *size_out, struct err *err);
+    int (*volume_destroy)(const struct sr_config *sr, const char *vdi, struct err *err); /* fine if absent */
+    int (*volume_copy)(const struct sr_config *from, const char *src, const struct sr_config *to, const char *dst,
+                       const struct deadline *d, sr_progress_fn progress, void *arg, struct err *err); /* sparse, reflink where possible */
+    int (*volume_resize)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes, struct err *err); /* grow only */
+    /* Descriptor for a machine or a transfer. Given. */
+    int (*volume_open)(const struct sr_config *sr, const char *vdi, bool read_only, struct err *err);
+};
+
+extern const struct sr_ops sr_file; /* a directory of raw files; types "file" and "ext" */
+extern const struct sr_ops sr_iso;  /* a directory of ISO images, read-only */
+const struct sr_ops *sr_by_type(const char *type); /* NULL: no such driver */
+const struct sr_ops *const *sr_all(size_t *n_out);
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a machine is made of: everything qemu.c needs to know, and nothing of the XenAPI. Plain data, filled by
+ * ops/vm_spec.c (pure). Descriptors are borrowed; strings are borrowed. */
+#ifndef HOST_VMSPEC_H
+#define HOST_VMSPEC_H
+
+#include "base/uuid.h"
+
+#define VMSPEC_DISKS_MAX 32
+#define VMSPEC_NICS_MAX  16
+
+enum vm_bus { VM_BUS_VIRTIO, VM_BUS_SATA };
+enum vm_source { VM_SOURCE_NONE, VM_SOURCE_FILE };
+/* VM_SOURCE_FILE: a raw file by descriptor. The disk process adds vhost-user and NBD sources here. */
+
+struct vm_disk {
+    char id[UUID_TEXT_SIZE]; /* the VBD's uuid: names the device in QEMU */
+    unsigned slot;           /* userdevice 0.. : fixes the address in the guest */
+    enum vm_bus bus;
+    bool is_cd;
+    bool read_only;
+    unsigned boot_index; /* 1.. ; 0: not booted from */
+    enum vm_source source; /* NONE: an empty CD drive */
+    int fd;
+    const char *serial; /* shown to the guest, at most 20 characters */
+};
+
+struct vm_nic {
+    char id[UUID_TEXT_SIZE]; /* the VIF's uuid */
+    unsigned slot;           /* device 0.. */
+    const char *mac;
+    unsigned mtu;
+    unsigned boot_index;
+    /* User-mode networking; taps come with the privileged helper. */
+};
+
+enum vm_firmware { VM_FIRMWARE_BIOS, VM_FIRMWARE_UEFI };
+
+struct vm_spec {
+    char uuid[UUID_TEXT_SIZE];
+    const char *name;
+    const char *machine;   /* pinned: "pc-q35-7.2" */
+    const char *accel;     /* "kvm" or "tcg" */
+    const char *cpu_model;
+    unsigned vcpus, vcpus_max, cores_per_socket;
+    uint64_t memory_bytes;
+    enum vm_firmware firmware;
+    const char *kernel, *initrd, *cmdline; /* direct boot; kernel NULL: from disks */
+    bool rtc_localtime;
+    bool vga;
+    struct vm_disk disks[VMSPEC_DISKS_MAX];
+    unsigned n_disks;
+    struct vm_nic nics[VMSPEC_NICS_MAX];
+    unsigned n_nics;
+};
+#endif
