@@ -13,11 +13,13 @@ struct deadline {
 struct deadline deadline_in(int64_t us);
 struct deadline deadline_in_cancel(int64_t us, int cancel_fd);
 struct deadline deadline_never(void);
-struct deadline deadline_sooner(const struct deadline *d, int64_t us); /* the earlier of d and now + us */
+struct deadline deadline_sooner(const struct deadline *d,
+                                int64_t us); /* the earlier of d and now + us */
 bool deadline_passed(const struct deadline *d);
 int64_t deadline_left_us(const struct deadline *d);
 
 /* Wait until fd has one of the poll(2) events. Returns the revents (> 0), or -1 with errno
- * ETIMEDOUT, ECANCELED or that of poll. fd -1 just waits. */
+ * ETIMEDOUT, ECANCELED or that of poll. fd -1 just waits. Cancelling wins over readiness, readiness
+ * over a time that has passed. */
 int deadline_poll(const struct deadline *d, int fd, short events) MUST_CHECK;
 #endif

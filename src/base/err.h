@@ -16,14 +16,15 @@ struct err {
     char *detail; /* may be NULL */
 };
 
-void err_done(struct err *err); /* frees and empties; fit for AUTO */
+void err_done(struct err *err);                  /* frees and empties; fit for AUTO */
 void err_move(struct err *dst, struct err *src); /* dst must be empty */
 int err_set_(struct err *err, const char *code, const char *const *params, size_t n);
 
-/* Set code and parameters (strings, copied); always returns -1. err may be NULL.
+/* Set code and parameters (strings, copied); always returns -1. err may be NULL. errno is kept.
+ * The first code stays: an error while cleaning up after another one is not the cause.
  *     return err_set(err, ERR_VDI_IN_USE, vdi_ref, "destroy"); */
-#define err_set(err, code, ...)                                                              \
-    err_set_((err), (code), (const char *const[]){ NULL, ##__VA_ARGS__ } + 1,                \
+#define err_set(err, code, ...)                                               \
+    err_set_((err), (code), (const char *const[]){ NULL, ##__VA_ARGS__ } + 1, \
              ARRAY_SIZE(((const char *const[]){ NULL, ##__VA_ARGS__ })) - 1)
 
 /* Set or prepend the detail: "context: earlier detail". Always returns -1. Use %m right after the call. */

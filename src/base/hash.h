@@ -16,8 +16,11 @@ struct hash {
 
 void hash_done(struct hash *h); /* frees the table, not the values */
 void *hash_get(const struct hash *h, const void *key, size_t len);
-void *hash_put(struct hash *h, const void *key, size_t len, void *value); /* the replaced value or NULL */
-void *hash_remove(struct hash *h, const void *key, size_t len);          /* the removed value or NULL */
+/* The replaced value or NULL. value is not NULL. The key of the new value replaces the old one, so the
+ * old value may be freed. */
+void *hash_put(struct hash *h, const void *key, size_t len, void *value);
+void *hash_remove(struct hash *h, const void *key,
+                  size_t len); /* the removed value or NULL */
 /* Iterate: for (size_t i = 0; (v = hash_next(h, &i)) != NULL;) ... no change of h meanwhile. */
 void *hash_next(const struct hash *h, size_t *pos);
 uint64_t hash_bytes(const void *key, size_t len);

@@ -10,11 +10,15 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_INIT(head)             { &(head), &(head) }
+#define LIST_INIT(head)  \
+    {                    \
+        &(head), &(head) \
+    }
 #define list_entry(p, type, member) CONTAINER_OF(p, type, member)
-#define list_for_each(it, head)     for (struct list *it = (head)->next; it != (head); it = it->next)
-#define list_for_each_safe(it, head)                                                         \
-    for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                \
+#define list_for_each(it, head) \
+    for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_for_each_safe(it, head)                                          \
+    for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
          it = it##_next, it##_next = it->next)
 
 static inline void list_init(struct list *l)

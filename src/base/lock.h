@@ -29,7 +29,10 @@ struct cond {
     pthread_cond_t c;
 };
 
-#define MUTEX_INIT { PTHREAD_MUTEX_INITIALIZER }
+#define MUTEX_INIT                \
+    {                             \
+        PTHREAD_MUTEX_INITIALIZER \
+    }
 
 void mutex_init(struct mutex *m);
 void mutex_done(struct mutex *m);
@@ -44,6 +47,6 @@ void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
 /* Start a thread with a stack of stack_kib (0: the default of 256). Signals are blocked in it. */
-int thread_start(pthread_t *thread_out, const char *name, size_t stack_kib, void *(*fn)(void *),
-                 void *arg) MUST_CHECK;
+int thread_start(pthread_t *thread_out, const char *name, size_t stack_kib,
+                 void *(*fn)(void *), void *arg) MUST_CHECK;
 #endif

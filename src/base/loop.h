@@ -11,15 +11,16 @@ typedef void (*loop_fn)(void *arg, uint32_t events); /* EPOLL* bits */
 typedef void (*loop_post_fn)(void *arg);
 
 struct loop *loop_new(void);
-void loop_free(struct loop *l);
-int loop_run(struct loop *l); /* until loop_stop; 0, or -1 with errno */
+void loop_free(struct loop *l); /* what was posted and has not run is dropped */
+int loop_run(struct loop *l);   /* until loop_stop; 0, or -1 with errno */
 void loop_stop(struct loop *l);
 /* One registration per descriptor. The descriptor stays the caller's. Level-triggered unless
  * EPOLLET/EPOLLONESHOT is in events. */
 int loop_add(struct loop *l, int fd, uint32_t events, loop_fn fn, void *arg) MUST_CHECK;
 int loop_mod(struct loop *l, int fd, uint32_t events) MUST_CHECK;
 void loop_del(struct loop *l, int fd);
-void loop_post(struct loop *l, loop_post_fn fn, void *arg); /* run fn(arg) on the loop's thread, in order */
+void loop_post(struct loop *l, loop_post_fn fn,
+               void *arg); /* run fn(arg) on the loop's thread, in order */
 /* Run fn(arg) once, us from now, on the loop's thread; cancel by the returned id (0 is never one). */
 uint64_t loop_timer(struct loop *l, int64_t us, loop_post_fn fn, void *arg);
 void loop_timer_cancel(struct loop *l, uint64_t id);

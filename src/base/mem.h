@@ -8,12 +8,12 @@
 
 #include "base/util.h"
 
-void *mem_alloc(size_t size) MUST_CHECK;                 /* zeroed; given, free() */
-void *mem_array(size_t count, size_t size) MUST_CHECK;   /* zeroed, overflow checked; given */
+void *mem_alloc(size_t size) MUST_CHECK;               /* zeroed; given, free() */
+void *mem_array(size_t count, size_t size) MUST_CHECK; /* zeroed, overflow checked; given */
 void *mem_resize(void *p, size_t count, size_t size) MUST_CHECK; /* not zeroed; takes p */
-void *mem_dup(const void *p, size_t size) MUST_CHECK;    /* given */
-char *str_dup(const char *s) MUST_CHECK;                 /* given; NULL stays NULL */
-char *str_dupn(const char *s, size_t len) MUST_CHECK;    /* given, terminated */
+void *mem_dup(const void *p, size_t size) MUST_CHECK;            /* given */
+char *str_dup(const char *s) MUST_CHECK;                     /* given; NULL stays NULL */
+char *str_dupn(const char *s, size_t len) MUST_CHECK;        /* given, terminated */
 char *str_fmt(const char *fmt, ...) MUST_CHECK PRINTF(1, 2); /* given */
 char *str_vfmt(const char *fmt, va_list ap) MUST_CHECK PRINTF(1, 0);
 bool str_eq(const char *a, const char *b); /* both may be NULL */

@@ -8,8 +8,9 @@
 bool parse_i64(const char *s, int64_t *out);
 bool parse_u64(const char *s, uint64_t *out);
 bool parse_range(const char *s, int64_t min, int64_t max, int64_t *out);
-bool parse_double(const char *s, double *out); /* finite or not: nan, inf and -inf are accepted */
-bool parse_bool(const char *s, bool *out);     /* true/false, 1/0, yes/no; any case */
+bool parse_double(const char *s,
+                  double *out); /* finite or not: nan, inf and -inf are accepted */
+bool parse_bool(const char *s, bool *out); /* true/false, 1/0, yes/no; any case */
 /* "8MiB", "2GiB", "10 MiB"; KiB MiB GiB TiB or bytes, as xe takes them. */
 bool parse_size(const char *s, uint64_t *bytes_out);
 bool utf8_valid(const char *s, size_t len); /* strict UTF-8, no NUL */
@@ -21,7 +22,8 @@ static inline uint16_t le16(const uint8_t *p)
 
 static inline uint32_t le32(const uint8_t *p)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16
+           | (uint32_t)p[3] << 24;
 }
 
 static inline uint16_t be16(const uint8_t *p)
@@ -31,7 +33,8 @@ static inline uint16_t be16(const uint8_t *p)
 
 static inline uint32_t be32(const uint8_t *p)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8
+           | (uint32_t)p[3];
 }
 
 static inline uint64_t be64(const uint8_t *p)

@@ -13,6 +13,7 @@ struct uuid {
 
 struct uuid uuid_new(void);
 void uuid_text(const struct uuid *u, char out[static UUID_TEXT_SIZE]);
-bool uuid_parse(const char *s, struct uuid *out); /* exactly 36 characters, hex of either case */
-void random_bytes(void *p, size_t len);           /* getrandom(2), aborts on failure */
+bool uuid_parse(const char *s,
+                struct uuid *out);      /* exactly 36 characters, hex of either case */
+void random_bytes(void *p, size_t len); /* getrandom(2), aborts on failure */
 #endif
