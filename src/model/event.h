@@ -5,6 +5,7 @@
 #ifndef MODEL_EVENT_H
 #define MODEL_EVENT_H
 
+#include "api/records.h"
 #include "model/enc.h"
 #include "model/session.h"
 
