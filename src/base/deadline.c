@@ -45,7 +45,8 @@ int64_t deadline_left_us(const struct deadline *d)
 {
     if (d->at_us == INT64_MAX)
         return INT64_MAX;
-    return MAX(d->at_us - clock_now_us(), (int64_t)0);
+    int64_t now = clock_now_us();
+    return d->at_us > now ? d->at_us - now : 0;
 }
 
 int deadline_poll(const struct deadline *d, int fd, short events)

@@ -96,7 +96,7 @@ int io_connect_unix(const char *path, const struct deadline *d)
     while (connect_slice(fd, &sa, d) < 0) {
         if (errno != EAGAIN && errno != EINTR)
             return -1;
-        struct deadline now = { .at_us = INT64_MIN, .cancel_fd = d->cancel_fd };
+        struct deadline now = { .at_us = 0, .cancel_fd = d->cancel_fd };
         if (deadline_poll(&now, -1, 0) < 0 && errno != ETIMEDOUT)
             return -1;
         if (deadline_passed(d)) {

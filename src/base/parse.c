@@ -113,7 +113,10 @@ bool parse_size(const char *s, uint64_t *bytes_out)
     for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
         if (strcasecmp(end, units[i].suffix) != 0)
             continue;
-        return !__builtin_mul_overflow(v, UINT64_C(1) << units[i].shift, bytes_out);
+        if (__builtin_mul_overflow(v, UINT64_C(1) << units[i].shift, &v))
+            return false;
+        *bytes_out = v;
+        return true;
     }
     return false;
 }
