@@ -220,8 +220,8 @@ TEST(signals_are_reset)
     CHECK_INT(sigfillset(&all), 0);
     CHECK(signal(SIGTERM, SIG_IGN) != SIG_ERR && signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     CHECK_INT(pthread_sigmask(SIG_SETMASK, &all, &old), 0);
-    const char *const argv[] = { "grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status",
-                                 NULL };
+    const char *const argv[] = { "cat", "/proc/self/status",
+                                 NULL }; /* cat catches none itself */
     struct proc_spec spec = { .argv = argv, .pid_fd = -1 };
     AUTO(free_str) char *got = output_of(&spec, NULL, 0);
     CHECK(strstr(got, "\nSigBlk:\t0000000000000000\n"));
