@@ -246,7 +246,7 @@ static int resolve(const char *host, unsigned port, int flags, struct addrinfo *
 
 static char *bound_address(int fd)
 {
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = { 0 };
     socklen_t len = sizeof(ss);
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)

@@ -29,17 +29,19 @@ static int memory_file(const char *text)
 }
 
 /* What spec's program writes to its descriptor 1; it must end with status 0. */
-static char *output_of(struct proc_spec *spec, const struct proc_fd *fds, size_t n_fds)
+static char *output_of(const struct proc_spec *spec, const struct proc_fd *fds,
+                       size_t n_fds)
 {
     int pipes[2];
     CHECK_INT(pipe2(pipes, O_CLOEXEC), 0);
     struct proc_fd all[16] = { { pipes[1], 1 } };
     for (size_t i = 0; i < n_fds; i++)
         all[i + 1] = fds[i];
-    spec->fds = all;
-    spec->n_fds = n_fds + 1;
+    struct proc_spec with_output = *spec;
+    with_output.fds = all;
+    with_output.n_fds = n_fds + 1;
     struct proc p;
-    if (proc_start(spec, &p) < 0)
+    if (proc_start(&with_output, &p) < 0)
         test_fail(__FILE__, __LINE__, "%s: %m", spec->argv[0]);
     close_fd(&pipes[1]);
     AUTO(buf_done) struct buf out = BUF_INIT(65536);

@@ -26,15 +26,22 @@
 #define CONCAT_(a, b) a##b
 #define CONCAT(a, b)  CONCAT_(a, b)
 
+#ifdef __cppcheck__ /* it cannot read the others */
+#    define MIN(a, b) ((a) < (b) ? (a) : (b))
+#    define MAX(a, b) ((a) > (b) ? (a) : (b))
+#else
 /* Each use names its variables anew, so that they nest without shadowing. */
-#define PICK_(op, a, b, x, y) \
-    ({                        \
-        __auto_type x = (a);  \
-        __auto_type y = (b);  \
-        x op y ? x : y;       \
-    })
-#define MIN(a, b) PICK_(<, a, b, CONCAT(min_a_, __COUNTER__), CONCAT(min_b_, __COUNTER__))
-#define MAX(a, b) PICK_(>, a, b, CONCAT(max_a_, __COUNTER__), CONCAT(max_b_, __COUNTER__))
+#    define PICK_(op, a, b, x, y) \
+        ({                        \
+            __auto_type x = (a);  \
+            __auto_type y = (b);  \
+            x op y ? x : y;       \
+        })
+#    define MIN(a, b) \
+        PICK_(<, a, b, CONCAT(min_a_, __COUNTER__), CONCAT(min_b_, __COUNTER__))
+#    define MAX(a, b) \
+        PICK_(>, a, b, CONCAT(max_a_, __COUNTER__), CONCAT(max_b_, __COUNTER__))
+#endif
 
 /* Hand a pointer or descriptor over: the variable is emptied, so its AUTO cleanup does nothing. */
 #define TAKE(p)                  \
