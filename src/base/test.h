@@ -21,14 +21,14 @@ void test_golden(const char *file, int line, const char *name, const char *got);
 /* A fresh empty directory, removed when the run ends. Borrowed. */
 const char *test_dir(void);
 
-#define TEST(name_)                                                 \
-    static void test_##name_(void);                                 \
-    __attribute__((constructor)) static void test_reg_##name_(void) \
-    {                                                               \
-        static struct test_case t = { #name_, test_##name_, NULL }; \
-        test_register(&t);                                          \
-    }                                                               \
-    static void test_##name_(void)
+#define TEST(name_)                                                    \
+    static void test_of_##name_(void);                                 \
+    __attribute__((constructor)) static void test_reg_##name_(void)    \
+    {                                                                  \
+        static struct test_case t = { #name_, test_of_##name_, NULL }; \
+        test_register(&t);                                             \
+    }                                                                  \
+    static void test_of_##name_(void)
 
 #define CHECK(cond)                                     \
     do {                                                \
