@@ -369,10 +369,14 @@ class Tables:
             if rows:
                 self.out.append("static const struct field_def fields_%s[] = {\n%s\n};" % (
                     cls.name.lower(), "\n".join(rows)))
-        calls = [self.call_row(cls, c) for cls in classes for c in cls.calls]
+        calls = [(cls, c) for cls in classes for c in cls.calls]
+        names = ["    %s," % cstr("%s.%s" % (cls.name, c.name)) for cls, c in calls]
+        calls = [self.call_row(cls, c) for cls, c in calls]
         errors = [self.error_row(self.schema.errors[k]) for k in sorted(self.schema.errors)]
         self.out += [
             "const struct call_def schema_calls[CALL_COUNT] = {\n%s\n};" % "\n".join(calls),
+            "extern const char *const schema_call_names[CALL_COUNT];\n"
+            "const char *const schema_call_names[CALL_COUNT] = {\n%s\n};" % "\n".join(names),
             "const struct class_def schema_classes[CLASS_COUNT] = {\n"
             '    [CLASS_NONE] = { .name = "", .lower = "", .uuid_field = -1, .name_field = -1, .doc = "" },\n'
             "%s\n};" % "\n".join(self.class_row(c) for c in classes),

@@ -366,7 +366,7 @@ def load(directory=HERE):
         for c in cls.explicit:
             if c.async_ is None:
                 c.async_ = cls.async_ and not c.name.startswith("get_") and c.session
-        cls.calls = list(implicit_calls(cls)) + cls.explicit
+        cls.calls = sorted(list(implicit_calls(cls)) + cls.explicit, key=lambda c: c.name)
         ops = [f.type.elem.name for f in cls.fields if f.name == "current_operations"]
         for c in cls.calls:
             if c.kind == "DESTROY" and ops and ops[0] in schema.enums \
