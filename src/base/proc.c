@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -23,6 +24,17 @@
 #define CHILD_STACK_BYTES ((size_t)64 * 1024)
 #define DEFAULT_PATH      "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define NULL_SOURCE       (-1) /* a descriptor of the child that is to be /dev/null */
+
+/* Under the thread sanitizer the child gets a copy of our memory instead: the sanitizer's bookkeeping of
+ * signal handlers and descriptors is ours, not the child's. */
+#ifndef __has_feature
+#    define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#    define CLONE_MEMORY 0
+#else
+#    define CLONE_MEMORY CLONE_VM
+#endif
 
 /* Sanitizers keep notes about the stack of a thread, which the child's is not. */
 #define CHILD_CODE __attribute__((no_sanitize("address", "thread", "undefined")))
@@ -62,7 +74,13 @@ struct child {
     struct proc_fd *fds; /* by rising target, 0 to 2 present */
     size_t n_fds;
     pid_t parent;
+    struct child_memory *memory;
+};
+
+/* Mapped shared, so that the answer comes back also where the rest of our memory is not shared. */
+struct child_memory {
     volatile int error; /* set by the child: errno of what failed */
+    _Alignas(16) uint8_t stack[CHILD_STACK_BYTES];
 };
 
 CHILD_CODE static int child_write_pid(int fd)
@@ -141,7 +159,7 @@ CHILD_CODE static int child_main(void *arg)
     if (child_prepare(c) == 0)
         (void)execve(c->program, (char *const *)(uintptr_t)c->spec->argv,
                      (char *const *)(uintptr_t)c->env);
-    c->error = errno;
+    c->memory->error = errno;
     _exit(127);
 }
 
@@ -209,11 +227,10 @@ static bool plan_fds(const struct proc_spec *spec, struct child *c)
     return true;
 }
 
-/* Clone, and wait (CLONE_VFORK does) until the child has exec'ed or failed. */
-static int spawn(struct child *c, struct proc *proc_out)
+/* Clone, and wait (CLONE_VFORK does) until the child has exec'ed or failed. No signal may be handled in
+ * the child while it has our memory. */
+static pid_t clone_child(struct child *c, int *pidfd_out)
 {
-    AUTO(free_ptr) char *stack = mem_alloc(CHILD_STACK_BYTES);
-    int pidfd = -1;
     sigset_t all, old;
     (void)sigfillset(&all);
     int rc = pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -221,22 +238,33 @@ static int spawn(struct child *c, struct proc *proc_out)
         errno = rc;
         return -1;
     }
-    pid_t pid = clone(child_main, stack + CHILD_STACK_BYTES,
-                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, c, &pidfd);
+    pid_t pid = clone(child_main, c->memory->stack + CHILD_STACK_BYTES,
+                      CLONE_MEMORY | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, c, pidfd_out);
     int saved = errno;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL); /* cannot fail: it worked above */
     errno = saved;
-    if (pid < 0)
+    return pid;
+}
+
+static int spawn(struct child *c, struct proc *proc_out)
+{
+    c->memory = mmap(NULL, sizeof(*c->memory), PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (c->memory == MAP_FAILED)
         return -1;
-    if (c->error) {
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-        }
-        close_fd(&pidfd);
-        errno = c->error;
-        return -1;
+    int pidfd = -1;
+    pid_t pid = clone_child(c, &pidfd);
+    int error = pid < 0 ? errno : c->memory->error;
+    (void)munmap(c->memory, sizeof(*c->memory)); /* cannot fail: it is what was mapped */
+    if (error == 0) {
+        *proc_out = (struct proc){ .pid = pid, .pidfd = pidfd };
+        return 0;
     }
-    *proc_out = (struct proc){ .pid = pid, .pidfd = pidfd };
-    return 0;
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    close_fd(&pidfd);
+    errno = error;
+    return -1;
 }
 
 int proc_start(const struct proc_spec *spec, struct proc *proc_out)
