@@ -19,7 +19,7 @@ bool url_decode(char *s, bool plus);
 bool url_parse_query(const char *query, struct url_params *out); /* at most 64 parameters */
 void url_params_done(struct url_params *p);
 const char *url_param(const struct url_params *p, const char *name); /* NULL: absent */
-void url_encode(struct buf *out, const char *s);                     /* everything but unreserved characters */
+void url_encode(struct buf *out, const char *s); /* everything but unreserved characters */
 
 struct url {
     char *scheme, *host, *path_query;
