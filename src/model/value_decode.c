@@ -39,12 +39,15 @@ static bool int_of(const json_t *j, int64_t *out)
 
 static bool float_of(const json_t *j, double *out)
 {
+    double v = 0; /* null: as enc.c writes what JSON has no number for */
     if (json_is_number(j))
-        *out = json_number_value(j);
-    else if (json_is_null(j)) /* as enc.c writes what JSON has no number for */
-        *out = NAN;
-    else
-        return json_is_string(j) && parse_double(json_string_value(j), out);
+        v = json_number_value(j);
+    else if (!json_is_null(j)
+             && (!json_is_string(j) || !parse_double(json_string_value(j), &v)))
+        return false;
+    if (!isfinite(v))
+        return false;
+    *out = v;
     return true;
 }
 
