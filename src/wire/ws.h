@@ -7,7 +7,8 @@
 
 bool ws_is_upgrade(const struct http_req *r);
 /* Answer 101 (choosing the sub-protocol "binary" when offered). -1: refused with a 400 already sent, or broken. */
-int ws_accept(struct conn *c, const struct http_req *r, const struct deadline *d) MUST_CHECK;
+int ws_accept(struct conn *c, const struct http_req *r, const struct deadline *d)
+    MUST_CHECK;
 /* Proxy binary (and text) frames to and from the socket fd until either side ends; answers ping and close. Frames
  * of any size are streamed in 64 KiB pieces. Returns 0, or -1 when cancelled. */
 int ws_proxy(struct conn *c, int fd, const struct deadline *d) MUST_CHECK;
@@ -20,7 +21,9 @@ struct ws_frame {
     uint8_t mask[4];
     uint64_t length;
 };
-ssize_t ws_parse_frame(const uint8_t *p, size_t len, struct ws_frame *out); /* header size, 0: more, -1: bad */
+
+ssize_t ws_parse_frame(const uint8_t *p, size_t len,
+                       struct ws_frame *out); /* header size, 0: more, -1: bad */
 size_t ws_make_frame(uint8_t out[static 10], uint8_t opcode, uint64_t length);
 void ws_accept_key(const char *key, char out[static 29]);
 #endif
