@@ -23,12 +23,12 @@ void client_free(struct client *c);
 /* One JSON-RPC 2 call. params: borrowed array. *result_out: given. An error answer fills err with the XenAPI code and
  * parameters; transport failures give err code HOST_OFFLINE-free text: code INTERNAL_ERROR is never used, detail says
  * what broke and code is CLIENT_TRANSPORT. Reconnects once when a kept connection turned out closed. */
-int client_call(struct client *c, const char *method, const json_t *params, json_t **result_out,
-                const struct deadline *d, struct err *err) MUST_CHECK;
+int client_call(struct client *c, const char *method, const json_t *params,
+                json_t **result_out, const struct deadline *d, struct err *err) MUST_CHECK;
 #define CLIENT_TRANSPORT "CLIENT_TRANSPORT"
 
 /* A request of its own connection: sends the head (extra: header lines with CRLF), reads the answer's head.
  * On status 200/101 the stream is open: the conn is given. Others: NULL, err says status and body. */
-struct conn *client_open(const struct client *c, const char *method, const char *path_query, const char *extra,
-                         const struct deadline *d, struct err *err);
+struct conn *client_open(const struct client *c, const char *method, const char *path_query,
+                         const char *extra, const struct deadline *d, struct err *err);
 #endif
