@@ -165,9 +165,9 @@ class Repo:
             ("APT::Install-Recommends", "false"), ("APT::Sandbox::User", ""), ("Acquire::Languages", "none"),
             ("APT::Get::Assume-Yes", "true")))
 
-    def _apt(self, args):
+    def _apt(self, args, cwd=None):
         env = dict(os.environ, APT_CONFIG=self.dir + "/apt.conf", LC_ALL="C.UTF-8")
-        p = subprocess.run(["apt-get"] + args, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        p = subprocess.run(["apt-get"] + args, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True, check=False)
         if self.log:
             self.log.write("$ apt-get %s\n%s" % (" ".join(args), p.stdout))
@@ -207,16 +207,23 @@ class Repo:
         return dict(re.findall(r"^Inst (\S+) \((\S+) ", out, re.M))
 
     def download(self, packages):
-        """Bring the archives of resolve(packages) into self.archives and drop those of other versions."""
+        """Bring the archives of resolve(packages) into self.archives."""
         self._apt(["install", "--download-only"] + packages)
 
-    def archive(self, package, versions):
-        """The path of a downloaded archive."""
-        version = versions[package].replace(":", "%3a")
-        found = glob.glob("%s/%s_%s_*.deb" % (self.archives, package, glob.escape(version)))
-        if not found:
-            raise RepoError("the archive of package %s is not in the cache" % package)
-        return found[0]
+    def fetch(self, packages):
+        """The paths of these packages' archives, without what they depend on, downloaded where need be."""
+        names = {}
+        for line in self._apt(["download", "--print-uris"] + packages).split("\n"):
+            m = re.match(r"'[^']*' (([^ _]+)_\S+) ", line)
+            if m:
+                names[m.group(2)] = m.group(1)
+        if set(names) != set(packages):
+            raise RepoError("apt does not know the archives of %s" % ", ".join(sorted(set(packages) - set(names))))
+        paths = [os.path.join(self.archives, names[p]) for p in packages]
+        missing = [p for p, path in zip(packages, paths) if not os.path.exists(path)]
+        if missing:
+            self._apt(["download"] + missing, cwd=self.archives)
+        return paths
 
 
 def digest(*parts):

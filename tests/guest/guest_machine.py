@@ -14,10 +14,10 @@ class Timeout(AssertionError):
 
 
 class Machine:
-    """Started at once; a context manager that leaves nothing running. serial_in/QMP are sockets bound by QEMU before
-    it says its greeting, so that nothing has to be polled for."""
+    """Started at once; a context manager that leaves nothing running. The serial line and QMP are connected socket
+    pairs, so that no path has to be waited for."""
 
-    def __init__(self, directory, *args, memory="512M", smp=2, machine="q35"):
+    def __init__(self, directory, *args, memory="512M", smp=2, machine="q35", pass_fds=()):
         self.output = b""
         self.seen = 0
         # Pairs made here: QEMU inherits one end of each.
@@ -31,10 +31,11 @@ class Machine:
              "-display", "none", "-m", memory, "-smp", str(smp),
              "-chardev", "socket,id=s0,fd=%d" % fds[0], "-serial", "chardev:s0",
              "-chardev", "socket,id=q0,fd=%d" % fds[1], "-mon", "chardev=q0,mode=control"] + list(args),
-            pass_fds=fds, stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr)
+            pass_fds=fds + tuple(pass_fds), stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr)
         serial_end.close()
         qmp_end.close()
         self.qmp_in = b""
+        self.greeted = False
         self.events = []
 
     def __enter__(self):
@@ -75,11 +76,19 @@ class Machine:
         self.serial.sendall(text.encode())
 
     def qmp(self, command, **arguments):
-        if not self.qmp_in and not self.events:
-            self._qmp_message(10)  # the greeting
-            self.events.append("greeted")
+        if not self.greeted:
+            self._qmp_message(30)
+            self.greeted = True
             self._qmp_call({"execute": "qmp_capabilities"})
         return self._qmp_call({"execute": command, "arguments": arguments})
+
+    def qmp_event(self, name, timeout):
+        """Wait for an event, which may have come since the first qmp()."""
+        while True:
+            for e in self.events:
+                if e["event"] == name:
+                    return e
+            self.events.append(self._qmp_message(timeout))
 
     def _qmp_call(self, message):
         self.qmp_socket.sendall(json.dumps(message).encode() + b"\n")
@@ -94,9 +103,15 @@ class Machine:
     def _qmp_message(self, timeout):
         deadline = time.monotonic() + timeout
         while b"\n" not in self.qmp_in:
+            # The serial line is read meanwhile: a few hundred bytes that nobody takes stop the guest's processor.
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.qmp_socket], [], [], left)[0]:
+            ready = select.select([self.qmp_socket, self.serial], [], [], max(0, left))[0]
+            if not ready:
                 self._fail("QMP said nothing for %g s" % timeout)
+            if self.serial in ready:
+                self.output += self.serial.recv(65536)
+            if self.qmp_socket not in ready:
+                continue
             data = self.qmp_socket.recv(65536)
             if not data:
                 self._fail("QMP closed")
