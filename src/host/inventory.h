@@ -23,7 +23,8 @@ struct inventory {
     uint64_t memory_total_bytes;
     int64_t boot_wall_us;
     char boot_id[37];
-    char *bios_vendor, *bios_version, *system_manufacturer, *system_product, *system_serial; /* "" where unreadable */
+    char *bios_vendor, *bios_version, *system_manufacturer, *system_product,
+        *system_serial; /* "" where unreadable */
     struct inventory_nic *nics;
     size_t n_nics;
 };

@@ -14,20 +14,20 @@
 #include "host/vmspec.h"
 
 enum machine_state {
-    MACHINE_NONE,    /* no such machine */
-    MACHINE_PAUSED,  /* built, not (or no longer) running */
+    MACHINE_NONE,   /* no such machine */
+    MACHINE_PAUSED, /* built, not (or no longer) running */
     MACHINE_RUNNING,
-    MACHINE_OFF,     /* the guest powered off or panicked; the process still there (-no-shutdown) */
+    MACHINE_OFF, /* the guest powered off or panicked; the process still there (-no-shutdown) */
 };
 
 enum machine_event_kind {
     MACHINE_EV_POWEROFF, /* the guest powered off */
     MACHINE_EV_RESET,    /* the guest rebooted, in place */
     MACHINE_EV_PANIC,
-    MACHINE_EV_DIED,     /* the process ended unasked */
-    MACHINE_EV_PAUSED,   /* stopped by itself (disk full, error) */
+    MACHINE_EV_DIED,   /* the process ended unasked */
+    MACHINE_EV_PAUSED, /* stopped by itself (disk full, error) */
     MACHINE_EV_RESUMED,
-    MACHINE_EV_AGENT,    /* the guest agent opened or closed its port: see flag */
+    MACHINE_EV_AGENT, /* the guest agent opened or closed its port: see flag */
 };
 
 struct machine_event {
@@ -56,9 +56,11 @@ struct machine_ops {
     /* Build the machine, stopped. On failure nothing is left. Errors: BOOTLOADER_FAILED(uuid, text) when QEMU refuses,
      * HOST_NOT_ENOUGH_FREE_MEMORY, VM_HVM_REQUIRED, ... */
     int (*start)(const struct vm_spec *spec, const struct deadline *d, struct err *err);
-    int (*go)(const char *uuid, const struct deadline *d, struct err *err);        /* run or resume */
+    int (*go)(const char *uuid, const struct deadline *d,
+              struct err *err); /* run or resume */
     int (*pause)(const char *uuid, const struct deadline *d, struct err *err);
-    int (*powerdown)(const char *uuid, const struct deadline *d, struct err *err); /* press the ACPI button */
+    int (*powerdown)(const char *uuid, const struct deadline *d,
+                     struct err *err); /* press the ACPI button */
     int (*reset)(const char *uuid, const struct deadline *d, struct err *err);
     /* End it, whatever state it is in, and remove all that is left: idempotent, the one teardown. quit by QMP, then
      * SIGKILL. Returns 0 also when there was nothing. */
@@ -72,9 +74,11 @@ struct machine_ops {
     /* Wait until the machine is in state OFF or NONE. -1: deadline or cancel (err: TASK_CANCELLED or a timeout code). */
     int (*wait_off)(const char *uuid, const struct deadline *d, struct err *err);
     /* One guest agent command; *reply_out given text (at most 64 KiB). */
-    int (*agent)(const char *uuid, const char *command_json, char **reply_out, const struct deadline *d, struct err *err);
+    int (*agent)(const char *uuid, const char *command_json, char **reply_out,
+                 const struct deadline *d, struct err *err);
 };
 
 extern const struct machine_ops machine_qemu;
-extern const struct machine_ops machine_fake; /* no processes: a state machine in memory and in RUNTIME/vm/UUID/ */
+extern const struct machine_ops
+    machine_fake; /* no processes: a state machine in memory and in RUNTIME/vm/UUID/ */
 #endif

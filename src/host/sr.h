@@ -20,7 +20,7 @@ struct sr_space {
 
 struct sr_volume {
     char uuid[UUID_TEXT_SIZE]; /* iso: derived from the name, stable */
-    const char *name;          /* scan only: file name for isos; borrowed during the callback */
+    const char *name; /* scan only: file name for isos; borrowed during the callback */
     uint64_t virtual_size_bytes, used_bytes;
     bool read_only;
 };
@@ -33,23 +33,33 @@ struct sr_ops {
     const char *name, *description, *content_type;
     const char *const *capabilities; /* SM.capabilities and features, NULL-terminated */
     int (*create)(const struct sr_config *sr, struct err *err);
-    int (*attach)(const struct sr_config *sr, struct err *err); /* PBD.plug: check and make usable; removes half-made volumes */
+    int (*attach)(
+        const struct sr_config *sr,
+        struct err *err); /* PBD.plug: check and make usable; removes half-made volumes */
     int (*detach)(const struct sr_config *sr, struct err *err);
     int (*destroy)(const struct sr_config *sr, struct err *err); /* only an empty one */
     int (*space)(const struct sr_config *sr, struct sr_space *out, struct err *err);
     int (*scan)(const struct sr_config *sr, sr_scan_fn fn, void *arg, struct err *err);
-    int (*stat)(const struct sr_config *sr, const char *vdi, struct sr_volume *out, struct err *err);
+    int (*stat)(const struct sr_config *sr, const char *vdi, struct sr_volume *out,
+                struct err *err);
     /* Volumes appear whole or not at all, also after a crash. Sizes are rounded up as the driver needs; *size_out true size. */
-    int (*volume_create)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes, uint64_t *size_out, struct err *err);
-    int (*volume_destroy)(const struct sr_config *sr, const char *vdi, struct err *err); /* fine if absent */
-    int (*volume_copy)(const struct sr_config *from, const char *src, const struct sr_config *to, const char *dst,
-                       const struct deadline *d, sr_progress_fn progress, void *arg, struct err *err); /* sparse, reflink where possible */
-    int (*volume_resize)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes, struct err *err); /* grow only */
+    int (*volume_create)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
+                         uint64_t *size_out, struct err *err);
+    int (*volume_destroy)(const struct sr_config *sr, const char *vdi,
+                          struct err *err); /* fine if absent */
+    int (*volume_copy)(const struct sr_config *from, const char *src,
+                       const struct sr_config *to, const char *dst,
+                       const struct deadline *d, sr_progress_fn progress, void *arg,
+                       struct err *err); /* sparse, reflink where possible */
+    int (*volume_resize)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
+                         struct err *err); /* grow only */
     /* Descriptor for a machine or a transfer. Given. */
-    int (*volume_open)(const struct sr_config *sr, const char *vdi, bool read_only, struct err *err);
+    int (*volume_open)(const struct sr_config *sr, const char *vdi, bool read_only,
+                       struct err *err);
 };
 
-extern const struct sr_ops sr_file; /* a directory of raw files; types "file" and "ext" */
+extern const struct sr_ops sr_file; /* a directory of raw files */
+extern const struct sr_ops sr_ext;  /* the same under the type that XenServer calls it */
 extern const struct sr_ops sr_iso;  /* a directory of ISO images, read-only */
 const struct sr_ops *sr_by_type(const char *type); /* NULL: no such driver */
 const struct sr_ops *const *sr_all(size_t *n_out);

@@ -10,7 +10,9 @@
 #define VMSPEC_NICS_MAX  16
 
 enum vm_bus { VM_BUS_VIRTIO, VM_BUS_SATA };
+
 enum vm_source { VM_SOURCE_NONE, VM_SOURCE_FILE };
+
 /* VM_SOURCE_FILE: a raw file by descriptor. The disk process adds vhost-user and NBD sources here. */
 
 struct vm_disk {
@@ -19,7 +21,7 @@ struct vm_disk {
     enum vm_bus bus;
     bool is_cd;
     bool read_only;
-    unsigned boot_index; /* 1.. ; 0: not booted from */
+    unsigned boot_index;   /* 1.. ; 0: not booted from */
     enum vm_source source; /* NONE: an empty CD drive */
     int fd;
     const char *serial; /* shown to the guest, at most 20 characters */
@@ -39,8 +41,8 @@ enum vm_firmware { VM_FIRMWARE_BIOS, VM_FIRMWARE_UEFI };
 struct vm_spec {
     char uuid[UUID_TEXT_SIZE];
     const char *name;
-    const char *machine;   /* pinned: "pc-q35-7.2" */
-    const char *accel;     /* "kvm" or "tcg" */
+    const char *machine; /* pinned: "pc-q35-7.2" */
+    const char *accel;   /* "kvm" or "tcg" */
     const char *cpu_model;
     unsigned vcpus, vcpus_max, cores_per_socket;
     uint64_t memory_bytes;
