@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Renders QEMU's command line. Owns the address plan of our machines: every device has an id and an explicit
+ * address that depends on nothing but its slot, because a guest (and a live migration) notices when one moves.
+ *
+ * What came from outside goes in as a JSON value or as an argument of its own, so that no text can become an option;
+ * what neither carries is refused. The user's name for a VM is not passed at all.
+ *
+ * PCI plan (bus pcie.0 of q35):
+ *   00 host bridge   01 VGA   02-05 root ports of disks (slot / 8, slot % 8)   06-07 root ports of NICs
+ *   0c spare root ports, for devices that are plugged in later   18 rng   19 serial ports   1a balloon   1d USB
+ *   1f ISA bridge, AHCI (ports 0-5: CD drives and SATA disks), SMBus
+ *
+ * Runs on any thread, touches no state. */
+#include "host/qemu.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/errors.h"
+#include "base/mem.h"
+#include "base/parse.h"
+
+#define MIB           (UINT64_C(1) << 20)
+#define SATA_PORTS    6
+#define SPARE_PORTS   4
+#define DISK_PCI_DEV  0x02
+#define NIC_PCI_DEV   0x06
+#define SPARE_PCI_DEV 0x0c
+#define SERIAL_MAX    20   /* what virtio-blk and ATA carry */
+#define CMDLINE_MAX   4096 /* above what x86 kernels take (2048) */
+#define PATH_MAX_     4095
+
+struct build {
+    const struct vm_spec *spec;
+    struct argv *argv;
+    struct err *err;
+};
+
+const char *qemu_default_machine(void)
+{
+    return "pc-q35-7.2";
+}
+
+const char *qemu_default_cpu(const char *accel)
+{
+    /* Nehalem is x86-64-v2, which today's distributions want, and TCG has all of it. Under KVM the host's own
+     * processor, until the pool computes a baseline. */
+    return str_eq(accel, "kvm") ? "host" : "Nehalem-v1";
+}
+
+static int refuse(struct build *b, const char *field, const char *value)
+{
+    char shown[65];
+    size_t n = strnlen(value, sizeof(shown) - 1);
+
+    memcpy(shown, value, n);
+    shown[n] = '\0';
+    return err_set(b->err, ERR_INVALID_VALUE, field, utf8_valid(shown, n) ? shown : "?");
+}
+
+static void option(struct build *b, const char *name, const char *value)
+{
+    argv_add(b->argv, name);
+    if (value)
+        argv_add(b->argv, value);
+}
+
+/* Add name and the object as JSON. obj is taken; NULL (jansson refused a string that is not UTF-8) is refused. */
+static int option_json(struct build *b, const char *name, json_t *obj)
+{
+    char *text = obj ? json_dumps(obj, JSON_COMPACT) : NULL;
+
+    json_decref(obj);
+    if (!text)
+        return err_set(b->err, ERR_INVALID_VALUE, name, "not UTF-8");
+    option(b, name, text);
+    free(text);
+    return 0;
+}
+
+static bool only(const char *s, const char *allowed, size_t max)
+{
+    size_t n = strnlen(s, max + 1);
+
+    return n > 0 && n <= max && strspn(s, allowed) == n && s[0] != '-';
+}
+
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+/* The address plan is that of q35; a version always. */
+static bool machine_ok(const char *machine)
+{
+    return machine && str_starts(machine, "pc-q35-")
+           && only(machine + strlen("pc-q35-"), "0123456789.", 16);
+}
+
+static int add_machine(struct build *b)
+{
+    const struct vm_spec *s = b->spec;
+    const char *cpu = s->cpu_model ? s->cpu_model : qemu_default_cpu(s->accel);
+    uint64_t mib = s->memory_bytes / MIB + (s->memory_bytes % MIB != 0);
+
+    if (!machine_ok(s->machine))
+        return refuse(b, "machine", s->machine ? s->machine : "");
+    if (!only(cpu, NAME_CHARS, 64))
+        return refuse(b, "cpu_model", cpu);
+    if (!str_eq(s->accel, "kvm") && !str_eq(s->accel, "tcg"))
+        return refuse(b, "accel", s->accel ? s->accel : "");
+    if (s->firmware != VM_FIRMWARE_BIOS)
+        return err_set(b->err, ERR_VALUE_NOT_SUPPORTED, "firmware", "uefi",
+                       "only bios is supported");
+    if (mib == 0 || mib > UINT64_C(64) << 20)
+        return err_set(b->err, ERR_INVALID_VALUE, "memory", "0 or too large");
+    option(b, "-machine", NULL);
+    argv_addf(b->argv,
+              "%s,usb=off,vmport=off,hpet=off,smm=off,i8042=on,dump-guest-core=off,memory-"
+              "backend=pc.ram",
+              s->machine);
+    option(b, "-accel", str_eq(s->accel, "kvm") ? "kvm" : "tcg,thread=multi");
+    option(b, "-cpu", cpu);
+    option(b, "-m", NULL);
+    argv_addf(b->argv, "%lluM", (unsigned long long)mib);
+    /* Shared: a disk process can map it. Starting with it costs nothing measurable (12 pairs: 37.1 and 36.6 ms). */
+    return option_json(b, "-object",
+                       json_pack("{ss ss sI sb}", "qom-type", "memory-backend-memfd", "id",
+                                 "pc.ram", "size", (json_int_t)(mib * MIB), "share", 1));
+}
+
+static int add_smp(struct build *b)
+{
+    const struct vm_spec *s = b->spec;
+    unsigned max = MAX(s->vcpus, s->vcpus_max),
+             cores = s->cores_per_socket ? s->cores_per_socket : 1;
+
+    if (s->vcpus == 0 || max > 255)
+        return err_set(b->err, ERR_INVALID_VALUE, "VCPUs_max",
+                       max > 255 ? "more than 255" : "0");
+    if (max % cores != 0)
+        return err_set(b->err, ERR_INVALID_VALUE, "cores-per-socket",
+                       "does not divide VCPUs_max");
+    option(b, "-smp", NULL);
+    argv_addf(b->argv, "%u,maxcpus=%u,sockets=%u,cores=%u,threads=1", s->vcpus, max,
+              max / cores, cores);
+    return 0;
+}
+
+static bool carried(const char *s)
+{
+    return !s || utf8_valid(s, strlen(s));
+}
+
+static int add_kernel(struct build *b)
+{
+    const struct vm_spec *s = b->spec;
+
+    if (!s->kernel) {
+        if (s->initrd || s->cmdline)
+            return refuse(b, "PV_kernel", "");
+        return 0;
+    }
+    if (s->kernel[0] != '/' || strlen(s->kernel) > PATH_MAX_)
+        return refuse(b, "PV_kernel", s->kernel);
+    /* With a multiboot kernel QEMU splits -initrd at commas, into a list of modules. */
+    if (s->initrd
+        && (s->initrd[0] != '/' || strlen(s->initrd) > PATH_MAX_ || strchr(s->initrd, ',')))
+        return refuse(b, "PV_ramdisk", s->initrd);
+    if (s->cmdline && strlen(s->cmdline) > CMDLINE_MAX)
+        return refuse(b, "PV_args", s->cmdline);
+    if (!carried(s->kernel) || !carried(s->initrd) || !carried(s->cmdline))
+        return refuse(b, "PV_args", "not UTF-8");
+    option(b, "-kernel", s->kernel);
+    if (s->initrd)
+        option(b, "-initrd", s->initrd);
+    if (s->cmdline && s->cmdline[0])
+        option(b, "-append", s->cmdline);
+    return 0;
+}
+
+static void add_chardev(struct build *b, const char *id, int fd)
+{
+    option(b, "-chardev", NULL);
+    argv_addf(b->argv, "socket,id=%s,fd=%d,server=on,wait=off", id, fd);
+}
+
+static int add_port(struct build *b, const char *id, unsigned chassis, unsigned dev,
+                    unsigned function)
+{
+    char addr[16];
+    AUTO(free_str) char *a = str_fmt("0x%x.0x%x", dev, function);
+
+    memcpy(addr, a, MIN(strlen(a) + 1, sizeof(addr)));
+    addr[sizeof(addr) - 1] = '\0';
+    /* io-reserve 0: else sixteen ports use up the I/O space. Our devices need none. */
+    return option_json(b, "-device",
+                       json_pack("{ss ss ss si ss sb si}", "driver", "pcie-root-port", "id",
+                                 id, "bus", "pcie.0", "chassis", (int)chassis, "addr", addr,
+                                 "multifunction", 1, "io-reserve", 0));
+}
+
+/* Root ports for the slots in use; function 0 of each PCI device too, without which a guest does not look at the others. */
+static int add_ports(struct build *b, const char *prefix, uint64_t used, unsigned n_slots,
+                     unsigned chassis, unsigned dev)
+{
+    for (unsigned slot = 0; slot < n_slots; slot++) {
+        bool wanted = (used >> slot & 1) || (slot % 8 == 0 && (used >> slot & 0xff) != 0);
+        AUTO(free_str) char *id = str_fmt("%s%u", prefix, slot);
+
+        if (wanted && add_port(b, id, chassis + slot, dev + slot / 8, slot % 8) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A device that is there once, on the root bus. (A macro: string literals only.) */
+#define AT(driver, id, addr)                                                            \
+    ("{\"driver\":\"" driver "\",\"id\":\"" id "\",\"bus\":\"pcie.0\",\"addr\":\"" addr \
+     "\"}")
+
+static int add_fixed_devices(struct build *b)
+{
+    static const char agent[] =
+        "{\"driver\":\"virtserialport\",\"id\":\"" QEMU_AGENT_PORT "\",\"bus\":\"ports.0\","
+        "\"nr\":1,\"chardev\":\"agent\",\"name\":\"org.qemu.guest_agent.0\"}";
+    static const char *const always[] = {
+        "{\"driver\":\"isa-serial\",\"id\":\"com1\",\"chardev\":\"serial\",\"index\":0}",
+        "{\"driver\":\"pvpanic\",\"id\":\"panic0\"}",
+        ("{\"driver\":\"virtio-rng-pci\",\"id\":\"rng\",\"rng\":\"rng0\",\"bus\":\"pcie."
+         "0\","
+         "\"addr\":\"0x18\"}"),
+        AT("virtio-serial-pci", "ports", "0x19"),
+        agent,
+        AT("virtio-balloon-pci", "balloon", "0x1a"),
+    };
+    static const char *const with_screen[] = {
+        AT("VGA", "vga", "0x1"),
+        AT("qemu-xhci", "usb", "0x1d"),
+        "{\"driver\":\"usb-tablet\",\"id\":\"tablet\",\"bus\":\"usb.0\",\"port\":\"1\"}",
+    };
+
+    option(b, "-object", "{\"qom-type\":\"rng-builtin\",\"id\":\"rng0\"}");
+    for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+        option(b, "-device", always[i]);
+    for (size_t i = 0; b->spec->vga && i < ARRAY_SIZE(with_screen); i++)
+        option(b, "-device", with_screen[i]);
+    return 0;
+}
+
+static json_t *file_node(const struct vm_disk *disk, unsigned index)
+{
+    AUTO(free_str) char *path = str_fmt("/dev/fdset/%u", index + 1);
+    AUTO(free_str) char *name = str_fmt("disk%u-file", disk->slot);
+
+    return json_pack("{ss ss ss ss sb s{sb sb}}", "driver", "file", "node-name", name,
+                     "filename", path, "discard", "unmap", "read-only",
+                     disk->read_only || disk->is_cd, "cache", "direct", 0, "no-flush", 0);
+}
+
+static int add_blockdev(struct build *b, unsigned index)
+{
+    const struct vm_disk *disk = &b->spec->disks[index];
+    AUTO(free_str) char *name = str_fmt("disk%u", disk->slot);
+
+    option(b, "-add-fd", NULL);
+    argv_addf(b->argv, "fd=%u,set=%u", (unsigned)QEMU_FD_DISK0 + index, index + 1);
+    return option_json(b, "-blockdev",
+                       json_pack("{ss ss sb ss ss s{sb sb} so}", "driver", "raw",
+                                 "node-name", name, "read-only",
+                                 disk->read_only || disk->is_cd, "discard", "unmap",
+                                 "detect-zeroes", "off", "cache", "direct", 0, "no-flush",
+                                 0, "file", file_node(disk, index)));
+}
+
+/* The AHCI port of a CD drive or SATA disk: its slot's own if that is free. -1: all are taken. */
+static int sata_port(unsigned slot, unsigned *used)
+{
+    for (unsigned i = 0; i < SATA_PORTS; i++) {
+        unsigned port = (slot + i) % SATA_PORTS;
+
+        if (!(*used >> port & 1)) {
+            *used |= 1U << port;
+            return (int)port;
+        }
+    }
+    return -1;
+}
+
+static int add_disk(struct build *b, unsigned index, unsigned *sata_used)
+{
+    const struct vm_disk *disk = &b->spec->disks[index];
+    bool sata = disk->is_cd || disk->bus == VM_BUS_SATA;
+    AUTO(free_str) char *id = str_fmt("vbd-%s", disk->id);
+    AUTO(free_str) char *node = str_fmt("disk%u", disk->slot);
+    AUTO(free_str) char *bus = NULL;
+    json_t *o = json_pack("{ss ss}", "driver",
+                          disk->is_cd ? "ide-cd" : (sata ? "ide-hd" : "virtio-blk-pci"),
+                          "id", id);
+
+    if (sata) {
+        int port = sata_port(disk->slot, sata_used);
+
+        if (port < 0) {
+            json_decref(o);
+            return err_set(b->err, ERR_VALUE_NOT_SUPPORTED, "userdevice", node,
+                           "more than 6 SATA devices");
+        }
+        bus = str_fmt("ide.%d", port);
+        json_object_set_new(o, "unit", json_integer(0));
+    } else {
+        bus = str_fmt("rpd%u", disk->slot);
+        json_object_set_new(o, "addr", json_string("0x0"));
+    }
+    json_object_set_new(o, "bus", json_string(bus));
+    if (disk->source != VM_SOURCE_NONE)
+        json_object_set_new(o, "drive", json_string(node));
+    if (disk->serial && disk->serial[0]
+        && json_object_set_new(o, "serial", json_string(disk->serial)) < 0) {
+        json_decref(o);
+        return refuse(b, "serial", disk->serial);
+    }
+    if (disk->boot_index)
+        json_object_set_new(o, "bootindex", json_integer((json_int_t)disk->boot_index));
+    return option_json(b, "-device", o);
+}
+
+static int check_disks(struct build *b, uint64_t *virtio_used)
+{
+    const struct vm_spec *s = b->spec;
+    uint64_t seen = 0;
+
+    if (s->n_disks > VMSPEC_DISKS_MAX)
+        return refuse(b, "disks", "too many");
+    for (unsigned i = 0; i < s->n_disks; i++) {
+        const struct vm_disk *d = &s->disks[i];
+        struct uuid u;
+
+        if (!uuid_parse(d->id, &u))
+            return refuse(b, "VBD", "not a uuid");
+        if (d->slot >= VMSPEC_DISKS_MAX || seen >> d->slot & 1)
+            return refuse(b, "userdevice", d->id);
+        if (d->source == VM_SOURCE_NONE && !d->is_cd)
+            return refuse(b, "VDI", d->id);
+        if (d->serial && strnlen(d->serial, SERIAL_MAX + 1) > SERIAL_MAX)
+            return refuse(b, "serial", d->serial);
+        seen |= UINT64_C(1) << d->slot;
+        if (!d->is_cd && d->bus == VM_BUS_VIRTIO)
+            *virtio_used |= UINT64_C(1) << d->slot;
+    }
+    return 0;
+}
+
+static int add_disks(struct build *b)
+{
+    const struct vm_spec *s = b->spec;
+    uint64_t virtio_used = 0;
+    unsigned sata_used = 0;
+
+    if (check_disks(b, &virtio_used) < 0
+        || add_ports(b, "rpd", virtio_used, VMSPEC_DISKS_MAX, 1, DISK_PCI_DEV) < 0)
+        return -1;
+    for (unsigned i = 0; i < s->n_disks; i++) {
+        if (s->disks[i].source != VM_SOURCE_NONE && add_blockdev(b, i) < 0)
+            return -1;
+        if (add_disk(b, i, &sata_used) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static bool mac_ok(const char *mac)
+{
+    if (!mac || strnlen(mac, 18) != 17)
+        return false;
+    for (unsigned i = 0; i < 17; i++)
+        if (i % 3 == 2 ? mac[i] != ':' : !strchr("0123456789abcdefABCDEF", mac[i]))
+            return false;
+    return true;
+}
+
+static int add_nic(struct build *b, const struct vm_nic *nic)
+{
+    AUTO(free_str) char *id = str_fmt("vif-%s", nic->id);
+    AUTO(free_str) char *net = str_fmt("net%u", nic->slot);
+    AUTO(free_str) char *bus = str_fmt("rpn%u", nic->slot);
+    json_t *o;
+
+    if (option_json(b, "-netdev", json_pack("{ss ss}", "type", "user", "id", net)) < 0)
+        return -1;
+    o = json_pack("{ss ss ss ss ss ss}", "driver", "virtio-net-pci", "id", id, "netdev",
+                  net, "mac", nic->mac, "bus", bus, "addr", "0x0");
+    /* The option ROM costs start time and serves only network boot. */
+    if (nic->boot_index)
+        json_object_set_new(o, "bootindex", json_integer((json_int_t)nic->boot_index));
+    else
+        json_object_set_new(o, "romfile", json_string(""));
+    if (nic->mtu && nic->mtu != 1500)
+        json_object_set_new(o, "host_mtu", json_integer((json_int_t)nic->mtu));
+    return option_json(b, "-device", o);
+}
+
+static int add_nics(struct build *b)
+{
+    const struct vm_spec *s = b->spec;
+    uint64_t used = 0;
+
+    if (s->n_nics > VMSPEC_NICS_MAX)
+        return refuse(b, "nics", "too many");
+    for (unsigned i = 0; i < s->n_nics; i++) {
+        const struct vm_nic *n = &s->nics[i];
+        struct uuid u;
+
+        if (!uuid_parse(n->id, &u))
+            return refuse(b, "VIF", "not a uuid");
+        if (n->slot >= VMSPEC_NICS_MAX || used >> n->slot & 1)
+            return refuse(b, "device", n->id);
+        if (!mac_ok(n->mac))
+            return refuse(b, "MAC", n->mac ? n->mac : "");
+        if (n->mtu && (n->mtu < 68 || n->mtu > 65521))
+            return refuse(b, "MTU", n->id);
+        used |= UINT64_C(1) << n->slot;
+    }
+    if (add_ports(b, "rpn", used, VMSPEC_NICS_MAX, 64, NIC_PCI_DEV) < 0)
+        return -1;
+    for (unsigned i = 0; i < s->n_nics; i++)
+        if (add_nic(b, &s->nics[i]) < 0)
+            return -1;
+    return add_ports(b, "spare", (UINT64_C(1) << SPARE_PORTS) - 1, SPARE_PORTS, 128,
+                     SPARE_PCI_DEV);
+}
+
+static void add_process(struct build *b, const char *binary)
+{
+    static const char *const fixed[] = {
+        "-nodefaults",
+        "-no-user-config",
+        "-S",
+        "-no-shutdown",
+        "-display",
+        "none",
+        "-vnc",
+        "none",
+        "-boot",
+        "menu=off,strict=on",
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    };
+
+    argv_add(b->argv, binary);
+    option(b, "-name", NULL);
+    argv_addf(b->argv, "guest=%s,debug-threads=on", b->spec->uuid);
+    option(b, "-uuid", b->spec->uuid);
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        argv_add(b->argv, fixed[i]);
+    option(b, "-rtc", b->spec->rtc_localtime ? "base=localtime" : "base=utc");
+    add_chardev(b, "qmp", QEMU_FD_QMP);
+    option(b, "-mon", "chardev=qmp,mode=control");
+    add_chardev(b, "serial", QEMU_FD_SERIAL);
+    add_chardev(b, "agent", QEMU_FD_AGENT);
+}
+
+int qemu_argv(const struct vm_spec *spec, const char *binary, struct argv *out,
+              struct err *err)
+{
+    struct argv argv = { 0 };
+    struct build b = { .spec = spec, .argv = &argv, .err = err };
+    struct uuid u;
+
+    if (!uuid_parse(spec->uuid, &u))
+        return refuse(&b, "uuid", "not a uuid");
+    add_process(&b, binary);
+    if (add_machine(&b) < 0 || add_smp(&b) < 0 || add_kernel(&b) < 0
+        || add_fixed_devices(&b) < 0 || add_disks(&b) < 0 || add_nics(&b) < 0) {
+        argv_done(&argv);
+        return -1;
+    }
+    *out = argv;
+    return 0;
+}
