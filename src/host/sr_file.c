@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A directory of raw sparse files, UUID.raw. A volume is made under UUID.raw.tmp, fsynced and renamed, and the
+ * directory is fsynced: after a crash it is there whole or not at all; attach removes what was half made. Sizes are multiples
+ * of 2 MiB, as XenServer's are, so that a volume can move there. Virtual sizes may exceed the space: files are sparse.
+ *
+ * Runs on any thread, owns no state. Calls on one volume are kept apart by the caller. */
+#include "host/sr.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define SIZE_UNIT  (UINT64_C(2) << 20)
+#define SIZE_MAX_  (UINT64_C(1) << 60)
+#define COPY_CHUNK (UINT64_C(4) << 20)
+#define SUFFIX     ".raw"
+#define TMP_SUFFIX ".raw.tmp"
+
+static int fail(struct err *err, const char *what, const char *path)
+{
+    AUTO(free_str) char *text = str_fmt("%s: %m", what);
+
+    err_set(err, ERR_SR_BACKEND_FAILURE, "", "", text);
+    return err_detail(err, "%s: %m", path);
+}
+
+static char *volume_path(const struct sr_config *sr, const char *vdi, const char *suffix)
+{
+    return str_fmt("%s/%s%s", sr->path, vdi, suffix);
+}
+
+/* A volume that is not there, and anything else that stat or open say. */
+static int missing(const struct sr_config *sr, const char *vdi, const char *path,
+                   struct err *err)
+{
+    if (errno == ENOENT)
+        return err_set(err, ERR_VDI_MISSING, sr->uuid, vdi);
+    return fail(err, "The volume cannot be opened", path);
+}
+
+static int full(const struct sr_config *sr, uint64_t requested, struct err *err)
+{
+    struct sr_space space = { 0 };
+    AUTO(free_str) char *want = NULL;
+    AUTO(free_str) char *have = NULL;
+
+    (void)!sr_file.space(sr, &space, NULL);
+    want = str_fmt("%llu", (unsigned long long)requested);
+    have = str_fmt("%llu", (unsigned long long)(space.physical_size_bytes
+                                                - space.physical_used_bytes));
+    return err_set(err, ERR_SR_FULL, want, have);
+}
+
+static int fail_space(const struct sr_config *sr, uint64_t size, const char *what,
+                      const char *path, struct err *err)
+{
+    return errno == ENOSPC || errno == EDQUOT ? full(sr, size, err) : fail(err, what, path);
+}
+
+static bool round_size(uint64_t size, uint64_t *out)
+{
+    if (size == 0)
+        size = SIZE_UNIT;
+    if (size > SIZE_MAX_)
+        return false;
+    *out = (size + SIZE_UNIT - 1) / SIZE_UNIT * SIZE_UNIT;
+    return true;
+}
+
+static int bad_size(uint64_t size, struct err *err)
+{
+    AUTO(free_str) char *text = str_fmt("%llu", (unsigned long long)size);
+
+    return err_set(err, ERR_INVALID_VALUE, "virtual_size", text);
+}
+
+static bool vdi_ok(const char *vdi)
+{
+    struct uuid u;
+
+    return uuid_parse(vdi, &u);
+}
+
+static int create(const struct sr_config *sr, struct err *err)
+{
+    if (io_mkdirs(sr->path, 0700) < 0)
+        return fail(err, "The directory cannot be made", sr->path);
+    return 0;
+}
+
+/* Call fn for each entry whose name ends in suffix; false from it ends the walk. */
+typedef bool (*entry_fn)(int dir_fd, const char *name, void *arg);
+
+static int each_entry(const struct sr_config *sr, const char *suffix, entry_fn fn,
+                      void *arg, struct err *err)
+{
+    const struct dirent *e;
+    DIR *d = opendir(sr->path);
+
+    if (!d)
+        return fail(err, "The directory cannot be read", sr->path);
+    errno = 0;
+    while ((e = readdir(d)) != NULL) {
+        if (str_ends(e->d_name, suffix) && !fn(dirfd(d), e->d_name, arg))
+            break;
+        errno = 0;
+    }
+    (void)closedir(d);
+    return 0;
+}
+
+static bool remove_entry(int dir_fd, const char *name, void *arg)
+{
+    log_info("removing the half-made volume %s", name);
+    if (unlinkat(dir_fd, name, 0) < 0)
+        log_warn("%s: %m", name);
+    return true;
+}
+
+static int attach(const struct sr_config *sr, struct err *err)
+{
+    struct stat st;
+
+    if (stat(sr->path, &st) < 0)
+        return fail(err, "The directory cannot be reached", sr->path);
+    if (!S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR;
+        return fail(err, "The path is not usable", sr->path);
+    }
+    if (access(sr->path, R_OK | W_OK | X_OK) < 0)
+        return fail(err, "The directory is not writable", sr->path);
+    return each_entry(sr, TMP_SUFFIX, remove_entry, NULL, err);
+}
+
+static int detach(const struct sr_config *sr, struct err *err)
+{
+    return 0;
+}
+
+static bool count_entry(int dir_fd, const char *name, void *arg)
+{
+    ++*(size_t *)arg;
+    return false;
+}
+
+static int destroy(const struct sr_config *sr, struct err *err)
+{
+    size_t n = 0;
+
+    if (access(sr->path, F_OK) < 0 && errno == ENOENT)
+        return 0;
+    if (each_entry(sr, SUFFIX, count_entry, &n, err) < 0)
+        return -1;
+    if (n > 0)
+        return err_set(err, ERR_SR_NOT_EMPTY);
+    /* A mount point, or one with other people's files, stays. */
+    if (rmdir(sr->path) < 0 && errno != EBUSY && errno != ENOTEMPTY && errno != EEXIST)
+        return fail(err, "The directory cannot be removed", sr->path);
+    return 0;
+}
+
+static int space(const struct sr_config *sr, struct sr_space *out, struct err *err)
+{
+    struct statvfs st;
+
+    if (statvfs(sr->path, &st) < 0)
+        return fail(err, "The space cannot be read", sr->path);
+    *out = (struct sr_space){
+        .physical_size_bytes = (uint64_t)st.f_blocks * st.f_frsize,
+        .physical_used_bytes = (uint64_t)(st.f_blocks - st.f_bavail) * st.f_frsize,
+    };
+    return 0;
+}
+
+static void volume_from_stat(struct sr_volume *v, const char *vdi, const struct stat *st)
+{
+    *v = (struct sr_volume){ .virtual_size_bytes = (uint64_t)st->st_size,
+                             .used_bytes = (uint64_t)st->st_blocks * 512 };
+    memcpy(v->uuid, vdi, sizeof(v->uuid) - 1);
+}
+
+struct scan {
+    sr_scan_fn fn;
+    void *arg;
+};
+
+static bool scan_entry(int dir_fd, const char *name, void *arg)
+{
+    const struct scan *s = arg;
+    struct sr_volume v;
+    struct stat st;
+    char vdi[UUID_TEXT_SIZE] = "";
+
+    if (strlen(name) != sizeof(vdi) - 1 + strlen(SUFFIX))
+        return true;
+    memcpy(vdi, name, sizeof(vdi) - 1);
+    if (!vdi_ok(vdi) || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0
+        || !S_ISREG(st.st_mode))
+        return true;
+    volume_from_stat(&v, vdi, &st);
+    v.name = name;
+    return s->fn(&v, s->arg);
+}
+
+static int scan(const struct sr_config *sr, sr_scan_fn fn, void *arg, struct err *err)
+{
+    struct scan s = { fn, arg };
+
+    return each_entry(sr, SUFFIX, scan_entry, &s, err);
+}
+
+static int open_volume(const struct sr_config *sr, const char *vdi, int flags,
+                       struct stat *st, struct err *err)
+{
+    AUTO(free_str) char *path = volume_path(sr, vdi, SUFFIX);
+    AUTO(close_fd) int fd = -1;
+
+    errno = ENOENT;
+    if (vdi_ok(vdi))
+        fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return missing(sr, vdi, path, err);
+    if (fstat(fd, st) < 0 || !S_ISREG(st->st_mode)) {
+        errno = EINVAL;
+        return fail(err, "The volume is not a file", path);
+    }
+    return TAKE_FD(fd);
+}
+
+static int volume_stat(const struct sr_config *sr, const char *vdi, struct sr_volume *out,
+                       struct err *err)
+{
+    struct stat st;
+    AUTO(close_fd) int fd = open_volume(sr, vdi, O_RDONLY, &st, err);
+
+    if (fd < 0)
+        return -1;
+    volume_from_stat(out, vdi, &st);
+    return 0;
+}
+
+/* The temporary file of a new volume. */
+static int make_begin(const struct sr_config *sr, const char *vdi, uint64_t size,
+                      struct err *err)
+{
+    AUTO(free_str) char *tmp = volume_path(sr, vdi, TMP_SUFFIX);
+    AUTO(close_fd) int fd = -1;
+
+    if (!vdi_ok(vdi))
+        return err_set(err, ERR_INVALID_VALUE, "uuid", vdi);
+    if (unlink(tmp) < 0 && errno != ENOENT)
+        return fail(err, "The volume cannot be made", tmp);
+    fd = open(tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return fail_space(sr, size, "The volume cannot be made", tmp, err);
+    if (ftruncate(fd, (off_t)size) < 0) {
+        fail_space(sr, size, "The volume cannot be made this large", tmp, err);
+        (void)unlink(tmp);
+        return -1;
+    }
+    return TAKE_FD(fd);
+}
+
+static void make_abort(const struct sr_config *sr, const char *vdi)
+{
+    AUTO(free_str) char *tmp = volume_path(sr, vdi, TMP_SUFFIX);
+
+    if (unlink(tmp) < 0 && errno != ENOENT)
+        log_warn("%s: %m", tmp);
+}
+
+/* Give it its name. Never replaces a volume. */
+static int make_commit(const struct sr_config *sr, const char *vdi, int fd, uint64_t size,
+                       struct err *err)
+{
+    AUTO(free_str) char *tmp = volume_path(sr, vdi, TMP_SUFFIX);
+    AUTO(free_str) char *path = volume_path(sr, vdi, SUFFIX);
+    int rc = 0;
+
+    if (fsync(fd) < 0)
+        rc = fail_space(sr, size, "The volume cannot be written", tmp, err);
+    /* link, not rename: it fails when the name is taken. */
+    else if (link(tmp, path) < 0)
+        rc = fail_space(sr, size, "The volume cannot be named", path, err);
+    make_abort(sr, vdi);
+    if (rc == 0 && io_fsync_dir(sr->path) < 0) {
+        rc = fail(err, "The directory cannot be written", sr->path);
+        (void)unlink(path);
+    }
+    return rc;
+}
+
+static int volume_create(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
+                         uint64_t *size_out, struct err *err)
+{
+    AUTO(close_fd) int fd = -1;
+    uint64_t size;
+
+    if (!round_size(size_bytes, &size))
+        return bad_size(size_bytes, err);
+    fd = make_begin(sr, vdi, size, err);
+    if (fd < 0 || make_commit(sr, vdi, fd, size, err) < 0)
+        return -1;
+    *size_out = size;
+    return 0;
+}
+
+static int volume_destroy(const struct sr_config *sr, const char *vdi, struct err *err)
+{
+    AUTO(free_str) char *path = volume_path(sr, vdi, SUFFIX);
+
+    if (!vdi_ok(vdi))
+        return 0;
+    if (unlink(path) < 0)
+        return errno == ENOENT ? 0 : fail(err, "The volume cannot be removed", path);
+    if (io_fsync_dir(sr->path) < 0)
+        return fail(err, "The directory cannot be written", sr->path);
+    return 0;
+}
+
+static int volume_resize(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
+                         struct err *err)
+{
+    struct stat st;
+    AUTO(close_fd) int fd = open_volume(sr, vdi, O_RDWR, &st, err);
+    uint64_t size;
+
+    if (fd < 0)
+        return -1;
+    if (!round_size(size_bytes, &size) || size < (uint64_t)st.st_size)
+        return bad_size(size_bytes, err);
+    if (ftruncate(fd, (off_t)size) < 0 || fsync(fd) < 0)
+        return fail_space(sr, size, "The volume cannot be resized", vdi, err);
+    return 0;
+}
+
+static int volume_open(const struct sr_config *sr, const char *vdi, bool read_only,
+                       struct err *err)
+{
+    struct stat st;
+    int fd = open_volume(sr, vdi, read_only ? O_RDONLY : O_RDWR, &st, err);
+
+    if (fd >= 0 && io_set_nonblock(fd, false) < 0)
+        log_debug("%s: %m", vdi);
+    return fd;
+}
+
+struct copy {
+    const struct sr_config *to;
+    int src, dst;
+    uint64_t total, done; /* bytes of data */
+    const struct deadline *d;
+    sr_progress_fn progress;
+    void *arg;
+    struct err *err;
+    bool plain; /* copy_file_range does not work between these two */
+    char *chunk;
+};
+
+static int copy_interrupted(const struct copy *c)
+{
+    struct deadline now = { .at_us = MIN(clock_now_us(), c->d->at_us),
+                            .cancel_fd = c->d->cancel_fd };
+
+    if (deadline_poll(&now, -1, 0) < 0 && errno == ECANCELED)
+        return err_set(c->err, ERR_TASK_CANCELLED, "");
+    if (deadline_passed(c->d))
+        return err_set(c->err, ERR_SR_BACKEND_FAILURE, "", "", "The copy took too long");
+    return 0;
+}
+
+static ssize_t copy_plain(struct copy *c, uint64_t at, size_t len)
+{
+    if (!c->chunk)
+        c->chunk = mem_alloc(COPY_CHUNK);
+    if (io_pread_full(c->src, c->chunk, len, at) < 0
+        || io_pwrite_full(c->dst, c->chunk, len, at) < 0)
+        return -1;
+    return (ssize_t)len;
+}
+
+/* Copy one stretch of data. */
+static int copy_range(struct copy *c, uint64_t at, uint64_t end)
+{
+    while (at < end) {
+        size_t len = (size_t)MIN(end - at, COPY_CHUNK);
+        off64_t from = (off64_t)at, to = (off64_t)at;
+        ssize_t n = -1;
+
+        if (copy_interrupted(c) < 0)
+            return -1;
+        if (!c->plain) {
+            n = copy_file_range(c->src, &from, c->dst, &to, len, 0);
+            c->plain = n == 0
+                       || (n < 0 && errno != ENOSPC && errno != EDQUOT && errno != EIO
+                           && errno != EINTR);
+        }
+        if (c->plain)
+            n = copy_plain(c, at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_space(c->to, c->total, "The copy failed", c->to->path, c->err);
+        at += (uint64_t)n;
+        c->done += (uint64_t)n;
+        if (c->progress)
+            c->progress(c->total ? MIN((double)c->done / (double)c->total, 1.0) : 1.0,
+                        c->arg);
+    }
+    return 0;
+}
+
+/* Copy the data, leave the holes. */
+static int copy_data(struct copy *c, uint64_t size)
+{
+    uint64_t at = 0;
+
+    while (at < size) {
+        off_t data = lseek(c->src, (off_t)at, SEEK_DATA);
+        off_t hole = data < 0 ? -1 : lseek(c->src, data, SEEK_HOLE);
+
+        if (data < 0 && errno == ENXIO)
+            return 0;               /* holes only from here */
+        if (data < 0 || hole < 0) { /* a file system without holes */
+            data = (off_t)at;
+            hole = (off_t)size;
+        }
+        if (copy_range(c, (uint64_t)data, MIN((uint64_t)hole, size)) < 0)
+            return -1;
+        at = (uint64_t)hole;
+    }
+    return 0;
+}
+
+static int copy_into(struct copy *c, const struct stat *st)
+{
+    struct sr_space have;
+    int rc;
+
+    if (ioctl(c->dst, FICLONE, c->src) == 0)
+        return 0;
+    if (space(c->to, &have, c->err) < 0)
+        return -1;
+    if (c->total > have.physical_size_bytes - have.physical_used_bytes)
+        return full(c->to, c->total, c->err);
+    rc = copy_data(c, (uint64_t)st->st_size);
+    free(c->chunk);
+    return rc;
+}
+
+static int volume_copy(const struct sr_config *from, const char *src,
+                       const struct sr_config *to, const char *dst,
+                       const struct deadline *d, sr_progress_fn progress, void *arg,
+                       struct err *err)
+{
+    struct stat st;
+    AUTO(close_fd) int in = open_volume(from, src, O_RDONLY, &st, err);
+    AUTO(close_fd) int out = -1;
+    struct copy c = {
+        .to = to, .src = in, .d = d, .progress = progress, .arg = arg, .err = err
+    };
+    uint64_t size;
+
+    if (in < 0)
+        return -1;
+    if (!round_size((uint64_t)st.st_size, &size))
+        return bad_size((uint64_t)st.st_size, err);
+    out = make_begin(to, dst, size, err);
+    if (out < 0)
+        return -1;
+    c.dst = out;
+    c.total = MIN((uint64_t)st.st_blocks * 512, (uint64_t)st.st_size);
+    /* A clone takes the source's length, which was rounded when it was made, but perhaps not by us. */
+    if (copy_into(&c, &st) < 0 || ftruncate(out, (off_t)size) < 0) {
+        err_set(err, ERR_SR_BACKEND_FAILURE, "", "", "The copy failed");
+        make_abort(to, dst);
+        return -1;
+    }
+    if (make_commit(to, dst, out, size, err) < 0)
+        return -1;
+    if (progress)
+        progress(1.0, arg);
+    return 0;
+}
+
+static const char *const capabilities[] = {
+    "VDI_CREATE", "VDI_DELETE", "VDI_ATTACH", "VDI_DETACH", "VDI_RESIZE", "VDI_CLONE", NULL,
+};
+
+#define FILE_OPS                                                                           \
+    .content_type = "user", .capabilities = capabilities, .create = create,                \
+    .attach = attach, .detach = detach, .destroy = destroy, .space = space, .scan = scan,  \
+    .stat = volume_stat, .volume_create = volume_create, .volume_destroy = volume_destroy, \
+    .volume_copy = volume_copy, .volume_resize = volume_resize, .volume_open = volume_open
+
+const struct sr_ops sr_file = {
+    .type = "file",
+    .name = "Directory",
+    .description = "Disks are files in a directory",
+    FILE_OPS,
+};
+
+const struct sr_ops sr_ext = {
+    .type = "ext",
+    .name = "Local file system",
+    .description = "Disks are files in a directory of a local file system",
+    FILE_OPS,
+};
