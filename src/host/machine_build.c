@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting, adopting and ending machines, on the callers' threads.
+ *
+ * A start goes in this order, so that the daemon may be killed after any step: directory, lock, description, listening
+ * sockets, our connections to them (they wait in the backlog with what we have sent, so nothing has to be polled and
+ * the first byte of the serial line is not missed), the process, which takes the lock with it and writes its pid before
+ * exec, QEMU's answer, and the marker `started`. adopt() keeps what is locked and has the marker, ends what
+ * is locked without it, and removes what is not locked. */
+#include "host/machine_build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "host/inventory.h"
+#include "host/machine_dir.h"
+#include "host/machine_reg.h"
+#include "host/qemu.h"
+
+#define ADOPT_US (3 * US_PER_SEC)
+#define KILL_US  (20 * US_PER_SEC)
+
+/* Descriptors of one start; all ours, closed when it is over. */
+struct launch {
+    int lock, pid, log, qmp, serial, agent;
+    int reopened[VMSPEC_DISKS_MAX]; /* read-only copies, -1: not needed */
+};
+
+static void launch_done(struct launch *l)
+{
+    int *const fds[] = { &l->lock, &l->pid, &l->log, &l->qmp, &l->serial, &l->agent };
+
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+        close_fd(fds[i]);
+    for (size_t i = 0; i < VMSPEC_DISKS_MAX; i++)
+        close_fd(&l->reopened[i]);
+}
+
+static int listen_on(const char *uuid, const char *name, struct err *err)
+{
+    AUTO(free_str) char *path = machine_dir_path(machine_reg_dir(), uuid, name);
+    int fd = io_listen_unix(path, 0600, 4);
+
+    if (fd < 0) {
+        err_set(err, ERR_INTERNAL_ERROR, "no socket for the virtual machine");
+        return err_detail(err, "%s: %m", path);
+    }
+    return fd;
+}
+
+static int open_log(const char *uuid, const char *name, int flags, struct err *err)
+{
+    AUTO(free_str) char *path = machine_dir_path(machine_reg_dir(), uuid, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+
+    if (fd < 0) {
+        err_set(err, ERR_INTERNAL_ERROR, "The runtime directory cannot be written");
+        return err_detail(err, "%s: %m", path);
+    }
+    return fd;
+}
+
+/* QEMU takes a read-only disk only from a descriptor that is read-only itself. */
+static int reopen_disks(const struct vm_spec *spec, struct launch *l, struct err *err)
+{
+    for (unsigned i = 0; i < spec->n_disks; i++) {
+        const struct vm_disk *disk = &spec->disks[i];
+        int flags = disk->source == VM_SOURCE_NONE ? -1 : fcntl(disk->fd, F_GETFL);
+
+        if (flags >= 0 && (disk->read_only || disk->is_cd)
+            && (flags & O_ACCMODE) != O_RDONLY) {
+            AUTO(free_str) char *self = str_fmt("/proc/self/fd/%d", disk->fd);
+
+            l->reopened[i] = open(self, O_RDONLY | O_CLOEXEC);
+            if (l->reopened[i] < 0) {
+                err_set(err, ERR_INTERNAL_ERROR, "a disk cannot be opened read-only");
+                return err_detail(err, "%s: %m", self);
+            }
+        }
+    }
+    return 0;
+}
+
+static int describe(const struct vm_spec *spec, const struct argv *argv, struct err *err)
+{
+    json_t *words = json_array(), *o;
+    char *text;
+    int rc;
+
+    for (size_t i = 0; i < argv->n; i++)
+        (void)json_array_append_new(words, json_string(argv->v[i]));
+    o = json_pack("{ss si sI so}", "uuid", spec->uuid, "vcpus", (int)spec->vcpus,
+                  "memory_bytes", (json_int_t)spec->memory_bytes, "argv", words);
+    text = json_dumps(o, JSON_INDENT(1));
+    rc = machine_dir_write(machine_reg_dir(), spec->uuid, "spec.json", text ? text : "{}",
+                           err);
+    json_decref(o);
+    free(text);
+    return rc;
+}
+
+static int prepare(const struct vm_spec *spec, const struct argv *argv, struct launch *l,
+                   struct err *err)
+{
+    const char *id = spec->uuid;
+
+    if (machine_dir_create(machine_reg_dir(), id, &l->lock, err) < 0
+        || describe(spec, argv, err) < 0 || reopen_disks(spec, l, err) < 0)
+        return -1;
+    l->pid = open_log(id, "pid", O_TRUNC, err);
+    l->log = l->pid < 0 ? -1 : open_log(id, "qemu.log", O_APPEND, err);
+    l->qmp = l->log < 0 ? -1 : listen_on(id, "qmp.sock", err);
+    l->serial = l->qmp < 0 ? -1 : listen_on(id, "serial.sock", err);
+    l->agent = l->serial < 0 ? -1 : listen_on(id, "agent.sock", err);
+    return l->agent < 0 ? -1 : 0;
+}
+
+static int spawn(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
+                 const struct launch *l, struct err *err)
+{
+    struct proc_fd fds[6 + VMSPEC_DISKS_MAX] = {
+        { l->log, 1 },
+        { l->log, 2 },
+        { l->qmp, QEMU_FD_QMP },
+        { l->serial, QEMU_FD_SERIAL },
+        { l->agent, QEMU_FD_AGENT },
+        { l->lock, QEMU_FD_LOCK },
+    };
+    AUTO(free_str) char *dir = machine_dir_path(machine_reg_dir(), m->uuid, NULL);
+    struct proc_spec ps = { .argv = (const char *const *)argv->v,
+                            .fds = fds,
+                            .n_fds = 6,
+                            .cwd = dir,
+                            .pid_fd = l->pid,
+                            .session = true };
+    struct proc proc;
+
+    for (unsigned i = 0; i < spec->n_disks; i++)
+        if (spec->disks[i].source != VM_SOURCE_NONE)
+            fds[ps.n_fds++] = (struct proc_fd){ l->reopened[i] >= 0 ? l->reopened[i]
+                                                                    : spec->disks[i].fd,
+                                                QEMU_FD_DISK0 + (int)i };
+    if (proc_start(&ps, &proc) < 0) {
+        err_set(err, ERR_BOOTLOADER_FAILED, m->uuid, "QEMU cannot be run");
+        return err_detail(err, "%s: %m", argv->v[0]);
+    }
+    mutex_lock(&machines_lock);
+    m->state = MACHINE_PAUSED;
+    mutex_unlock(&machines_lock);
+    machine_reg_watch(m, &proc);
+    return 0;
+}
+
+/* QEMU gave up or is stuck: say why in its own words. */
+static int refused(const struct machine *m, struct err *err, struct err *cause)
+{
+    AUTO(free_str) char *tail = machine_dir_log_tail(machine_reg_dir(), m->uuid);
+
+    if (str_eq(cause->code, ERR_TASK_CANCELLED)) {
+        err_move(err, cause);
+        return -1;
+    }
+    err_set(err, ERR_BOOTLOADER_FAILED, m->uuid,
+            tail[0] ? tail : "QEMU ended without a word");
+    return err_detail(err, "%s", cause->detail ? cause->detail : cause->code);
+}
+
+static int check_memory(const struct vm_spec *spec, struct err *err)
+{
+    uint64_t available;
+
+    if (inventory_memory_free(&available) == 0 && spec->memory_bytes > available) {
+        AUTO(free_str) char *need = str_fmt("%llu", (unsigned long long)spec->memory_bytes);
+        AUTO(free_str) char *have = str_fmt("%llu", (unsigned long long)available);
+
+        return err_set(err, ERR_HOST_NOT_ENOUGH_FREE_MEMORY, need, have);
+    }
+    return 0;
+}
+
+static int build(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
+                 const struct deadline *d, struct err *err)
+{
+    struct launch l = { -1, -1, -1, -1, -1, -1, { 0 } };
+    AUTO(err_done) struct err cause = { 0 };
+    int rc;
+
+    memset(l.reopened, 0xff, sizeof(l.reopened));
+    rc = prepare(spec, argv, &l, err);
+    if (rc == 0)
+        rc = machine_reg_attach(m, d, err);
+    if (rc == 0)
+        rc = spawn(m, spec, argv, &l, err);
+    launch_done(
+        &l); /* above all the listening sockets: QEMU's end must be the end of them */
+    if (rc == 0 && qmp_ready(m->qmp, d, &cause) < 0)
+        rc = refused(m, err, &cause);
+    if (rc == 0)
+        rc = machine_dir_write(machine_reg_dir(), m->uuid, "started", "", err);
+    return rc;
+}
+
+static bool is_dead(struct machine *m, void *arg)
+{
+    return !m || !m->alive;
+}
+
+/* End the process and wait for it. SIGKILL, not QMP quit: what the guest flushed is in the files' page cache already, and
+ * quit may wait for an fsync of all the rest while it holds the caller. */
+static int end_process(struct machine *m, struct err *err)
+{
+    struct deadline d = deadline_in(KILL_US);
+
+    if (proc_kill(&m->proc, SIGKILL) < 0 && errno != ESRCH)
+        log_warn("machine %s: %m", m->uuid);
+    if (machine_reg_wait(m->uuid, is_dead, NULL, &d) < 0) {
+        err_set(err, ERR_INTERNAL_ERROR, "QEMU does not end");
+        return err_detail(err, "machine %s, pid %d: %m", m->uuid, (int)m->proc.pid);
+    }
+    return 0;
+}
+
+/* The one way out, of a start that failed too. m: claimed. Whatever is left of it goes. */
+static int teardown(struct machine *m, struct err *err)
+{
+    bool alive;
+
+    mutex_lock(&machines_lock);
+    m->ending = true;
+    alive = m->alive;
+    mutex_unlock(&machines_lock);
+    if (alive && end_process(m, err) < 0)
+        return -1;
+    machine_reg_detach(m); /* the serial log is complete and nothing is written any more */
+    machine_dir_remove(machine_reg_dir(), m->uuid);
+    return 0;
+}
+
+int machine_build_start(const struct vm_spec *spec, const struct deadline *d,
+                        struct err *err)
+{
+    AUTO(free_str) char *qemu = inventory_qemu(err);
+    AUTO(argv_done) struct argv argv = { 0 };
+    struct machine *m;
+    bool there;
+    int rc;
+
+    if (!qemu || check_memory(spec, err) < 0 || qemu_argv(spec, qemu, &argv, err) < 0)
+        return -1;
+    if (machine_reg_claim(spec->uuid, true, d, &m, err) < 0)
+        return -1;
+    mutex_lock(&machines_lock);
+    there = m->alive;
+    mutex_unlock(&machines_lock);
+    if (there) {
+        machine_reg_unclaim(m, false);
+        return err_set(err, ERR_VM_BAD_POWER_STATE, spec->uuid, "halted", "running");
+    }
+    machine_reg_detach(m); /* of a process that died unasked and was not destroyed */
+    mutex_lock(&machines_lock);
+    m->ending = m->built = m->asked = false;
+    mutex_unlock(&machines_lock);
+    rc = build(m, spec, &argv, d, err);
+    if (rc < 0) {
+        bool gone = teardown(m, NULL) == 0;
+
+        machine_reg_unclaim(m, gone);
+        return -1;
+    }
+    mutex_lock(&machines_lock);
+    m->built = true;
+    mutex_unlock(&machines_lock);
+    machine_reg_unclaim(m, false);
+    return 0;
+}
+
+int machine_build_destroy(const char *uuid, const struct deadline *d, struct err *err)
+{
+    struct machine *m;
+    int rc;
+
+    if (machine_reg_claim(uuid, false, d, &m, err) < 0)
+        return -1;
+    if (!m) {
+        machine_dir_remove(machine_reg_dir(), uuid);
+        return 0;
+    }
+    rc = teardown(m, err);
+    machine_reg_unclaim(m, rc == 0);
+    return rc;
+}
+
+struct adoption {
+    struct deadline d;
+    VEC(struct machine *) found;
+};
+
+static void adopt_one(const char *uuid, void *arg)
+{
+    struct adoption *a = arg;
+    AUTO(err_done) struct err err = { 0 };
+    struct machine *m;
+    struct proc proc;
+    bool started = machine_dir_has(machine_reg_dir(), uuid, "started");
+
+    mutex_lock(&machines_lock);
+    m = machine_reg_find(uuid);
+    mutex_unlock(&machines_lock);
+    if (m) /* we have it */
+        return;
+    if (!machine_dir_alive(machine_reg_dir(), uuid, &proc)) {
+        machine_dir_remove(machine_reg_dir(), uuid);
+        return;
+    }
+    if (proc.pidfd < 0) {
+        log_error("machine %s: a process without a pid file holds its lock", uuid);
+        return;
+    }
+    if (machine_reg_claim(uuid, true, &a->d, &m, &err) < 0)
+        return;
+    mutex_lock(&machines_lock);
+    m->built = started;
+    m->ending = !started;
+    m->state =
+        MACHINE_RUNNING; /* until it says otherwise: one that hangs is not to be taken for dead */
+    mutex_unlock(&machines_lock);
+    machine_reg_watch(m, &proc);
+    if (machine_reg_attach(m, &a->d, &err) < 0)
+        log_warn("machine %s: %s", uuid, err.detail ? err.detail : err.code);
+    vec_push(&a->found, m);
+}
+
+static enum machine_state state_of(const char *status)
+{
+    static const struct {
+        const char *status;
+        enum machine_state state;
+    } table[] = {
+        { "running", MACHINE_RUNNING },
+        { "shutdown", MACHINE_OFF },
+        { "guest-panicked", MACHINE_OFF },
+        { "prelaunch", MACHINE_PAUSED },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (str_eq(table[i].status, status))
+            return table[i].state;
+    return MACHINE_PAUSED;
+}
+
+/* Ask it how it is. False: it is to be ended. */
+static bool adopt_ask(struct machine *m, const struct deadline *d)
+{
+    AUTO(err_done) struct err err = { 0 };
+    json_t *status = NULL;
+
+    if (!m->built)
+        return false;
+    if (!m->qmp || qmp_ready(m->qmp, d, &err) < 0
+        || qmp_command(m->qmp, "query-status", NULL, -1, &status, d, &err) < 0) {
+        log_warn("machine %s runs but does not answer: %s", m->uuid,
+                 err.detail ? err.detail : "no monitor");
+        return true;
+    }
+    mutex_lock(&machines_lock);
+    if (m->alive)
+        m->state = state_of(json_string_value(json_object_get(status, "status")));
+    mutex_unlock(&machines_lock);
+    json_decref(status);
+    return true;
+}
+
+int machine_build_adopt(struct machine_found **found_out, size_t *n_out, struct err *err)
+{
+    struct adoption a = { .d = deadline_in(ADOPT_US) };
+    VEC(struct machine_found) found = { 0 };
+
+    if (machine_dir_each(machine_reg_dir(), adopt_one, &a, err) < 0)
+        return -1;
+    for (size_t i = 0; i < a.found.n; i++) {
+        struct machine *m = a.found.v[i];
+        struct machine_found f = { .state = MACHINE_NONE };
+        bool ended = !adopt_ask(m, &a.d) && teardown(m, NULL) == 0;
+
+        mutex_lock(&machines_lock);
+        memcpy(f.uuid, m->uuid, sizeof(f.uuid));
+        f.state = m->state;
+        f.pid = (int)m->proc.pid;
+        mutex_unlock(&machines_lock);
+        machine_reg_unclaim(m, ended);
+        if (!ended)
+            vec_push(&found, f);
+    }
+    vec_done(&a.found);
+    *found_out = found.v;
+    *n_out = found.n;
+    return 0;
+}

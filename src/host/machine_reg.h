@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside machine_qemu only: the registry of machines and the machine thread, a loop that reads all monitors, serial lines
+ * and pidfds and turns what they say into states and events.
+ *
+ * machines_lock guards memory only and is taken before a connection's lock ("qmp"). A machine is marked busy while it
+ * is started, adopted or destroyed: it then belongs to one caller, and who wants to do the same waits. */
+#ifndef HOST_MACHINE_REG_H
+#define HOST_MACHINE_REG_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/loop.h"
+#include "base/proc.h"
+#include "host/machine.h"
+#include "host/qmp.h"
+#include "host/serial.h"
+
+/* All fields after uuid: machines_lock. */
+struct machine {
+    struct list link;
+    char uuid[UUID_TEXT_SIZE];
+    unsigned refs; /* the registry, and the thread while it watches */
+    bool watched;  /* the thread knows it */
+    bool busy;
+    bool built;  /* start() succeeded: its end is worth an event */
+    bool ending; /* we are ending it */
+    bool asked;  /* a stop or cont of ours is under way */
+    bool alive;  /* the process */
+    enum machine_state state;
+    struct proc proc;
+    struct qmp *qmp;
+    struct serial *serial;
+};
+
+extern struct mutex machines_lock;
+
+/* The thread. runtime_dir: copied. */
+int machine_reg_init(const char *runtime_dir, machine_event_fn fn, void *arg,
+                     struct err *err) MUST_CHECK;
+void machine_reg_done(void);
+const char *machine_reg_dir(void);   /* borrowed until done */
+struct loop *machine_reg_loop(void); /* borrowed until done */
+
+struct machine *machine_reg_find(const char *uuid) REQUIRES(machines_lock);
+/* settled runs under machines_lock; m NULL: there is none. Wait until it holds. -1: errno of the deadline. */
+typedef bool (*machine_settled_fn)(struct machine *m, void *arg);
+int machine_reg_wait(const char *uuid, machine_settled_fn settled, void *arg,
+                     const struct deadline *d) EXCLUDES(machines_lock) MUST_CHECK;
+/* Find the machine (or make an entry), wait until it is not busy and make it so. *m_out NULL: there is none. */
+int machine_reg_claim(const char *uuid, bool create, const struct deadline *d,
+                      struct machine **m_out, struct err *err) EXCLUDES(machines_lock)
+    MUST_CHECK;
+void machine_reg_unclaim(struct machine *m, bool forget) EXCLUDES(machines_lock);
+
+/* The parts of a claimed machine that the thread serves. attach connects the monitor and the serial line (in a start
+ * before QEMU exists); watch hands its process over; detach lets go of all and returns when the thread has. */
+int machine_reg_attach(struct machine *m, const struct deadline *d, struct err *err)
+    MUST_CHECK;
+void machine_reg_watch(struct machine *m, const struct proc *proc);
+void machine_reg_detach(struct machine *m);
+
+/* err for a wait that ended with errno ETIMEDOUT, ECANCELED or something else. Always -1. */
+int machine_reg_late(const char *what, struct err *err);
+#endif
