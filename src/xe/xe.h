@@ -12,13 +12,22 @@
 struct xe_env {
     void *arg;
     /* One API call without the session parameter: method "VM.start", params a borrowed array. *result_out: given. */
-    int (*call)(void *arg, const char *method, const json_t *params, json_t **result_out, struct err *err);
+    int (*call)(void *arg, const char *method, const json_t *params, json_t **result_out,
+                struct err *err);
     void (*out)(void *arg, const char *text);    /* to stdout, as is */
     void (*errout)(void *arg, const char *text); /* to stderr, as is */
     /* Read a whole local file that the user named on the command line (at most max bytes). NULL: not offered. */
     int (*read_file)(void *arg, const char *path, char **text_out, struct err *err);
-    /* Send a local file as the body of a PUT to path_query; "task_id" and session are added. NULL: not offered. */
-    int (*upload)(void *arg, const char *path, const char *path_query, struct err *err);
+    /* Size of a local file that the user named. NULL: not offered. */
+    int (*file_size)(void *arg, const char *path, uint64_t *size_out, struct err *err);
+    /* Send a local file as the body of a PUT to path_query; "task_id" and session are added. result_out: given, the
+     * task's result, "" when none. NULL: not offered. */
+    int (*upload)(void *arg, const char *path, const char *path_query, char **result_out,
+                  struct err *err);
+    /* The body of a GET to a local file, "" is standard output. NULL: not offered. */
+    int (*download)(void *arg, const char *path, const char *path_query, struct err *err);
+    /* Ask a person for a line. false: there is nobody to ask. NULL: not offered. */
+    bool (*prompt)(void *arg, const char *question, char **line_out);
     /* Attach the terminal to a CONNECT stream of the server. NULL: not offered. */
     int (*connect)(void *arg, const char *path_query, struct err *err);
     bool json;  /* --json: machine-readable output instead of text */

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages, events, subjects and single questions about hosts. */
+#include <string.h>
+
+#include "base/parse.h"
+#include "xe/xe_int.h"
+
+static int message_create(struct xe *x, struct err *err)
+{
+    static const char *const targets[][2] = { { "vm-uuid", "VM" },
+                                              { "host-uuid", "Host" },
+                                              { "sr-uuid", "SR" },
+                                              { "pool-uuid", "Pool" } };
+    const char *name, *priority_text, *body;
+    int64_t priority;
+    if (xe_need(x, "name", &name, err) < 0
+        || xe_need(x, "priority", &priority_text, err) < 0
+        || xe_need(x, "body", &body, err) < 0)
+        return -1;
+    if (!parse_i64(priority_text, &priority))
+        return xe_fail(err, "Parameter 'priority': '%s' is not a number", priority_text);
+    for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+        const char *uuid = xe_param(x, targets[i][0]);
+        AUTO(free_str) char *ref = NULL;
+        if (!uuid)
+            continue;
+        if (xe_call_ref(
+                x, "message.create",
+                json_pack("[sIsss]", name, (json_int_t)priority, targets[i][1], uuid, body),
+                &ref, err)
+            < 0)
+            return -1;
+        return xe_print_uuid(x, "message", ref, err);
+    }
+    return xe_fail(err, "Give one of vm-uuid, host-uuid, sr-uuid and pool-uuid");
+}
+
+static int message_destroy(struct xe *x, struct err *err)
+{
+    const char *uuids;
+    AUTO(json_drop) json_t *refs = NULL;
+    size_t i;
+    json_t *ref;
+    if (xe_need(x, "uuid|uuids", &uuids, err) < 0
+        || xe_typed(x, XE_REF, "message", true, uuids, "uuids", &refs, err) < 0)
+        return -1;
+    json_array_foreach(refs, i, ref)
+    {
+        if (xe_do(x, "message.destroy", json_pack("[O]", ref), err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Whether one of the events is of an object that the filters describe. */
+static int any_matches(struct xe *x, const struct xe_kind *k, const json_t *events,
+                       bool *match_out, struct err *err)
+{
+    size_t i;
+    json_t *e;
+    bool match = false;
+    xe_forget_all(x);
+    json_array_foreach(events, i, e)
+    {
+        json_t *rec = json_object_get(e, "snapshot");
+        if (!match && json_is_object(rec)
+            && xe_passes(x, k, rec_str(e, "ref"), rec, &match, err) < 0)
+            return -1;
+    }
+    *match_out = match;
+    return 0;
+}
+
+/* Returns when an object of the class is as the filters say; one that is so already counts. */
+static int event_wait(struct xe *x, struct err *err)
+{
+    const char *cls;
+    if (xe_need(x, "class", &cls, err) < 0)
+        return -1;
+    const struct xe_kind *k = xe_kind(cls);
+    if (!k || !k->cls)
+        return xe_fail(err, "Unknown class '%s'", cls);
+    if (xe_check_filters(x, k, err) < 0)
+        return -1;
+    AUTO(free_str) char *token = str_dup("");
+    for (bool match = false; !match;) {
+        AUTO(json_drop) json_t *batch = NULL;
+        if (xe_call(x, "event.from", json_pack("[[s]sf]", k->cls, token, 30.0), &batch, err)
+                < 0
+            || any_matches(x, k, json_object_get(batch, "events"), &match, err) < 0)
+            return -1;
+        free(token);
+        token = str_dup(rec_str(batch, "token"));
+    }
+    return 0;
+}
+
+static int subject_add(struct xe *x, struct err *err)
+{
+    const char *name;
+    AUTO(free_str) char *ref = NULL;
+    AUTO(json_drop) json_t *id = NULL;
+    json_t *info = NULL;
+    if (xe_need(x, "subject-name", &name, err) < 0
+        || xe_call(x, "auth.get_subject_identifier", json_pack("[s]", name), &id, err) < 0
+        || xe_call(x, "auth.get_subject_information_from_identifier", json_pack("[O]", id),
+                   &info, err)
+               < 0)
+        return -1;
+    json_t *rec = json_pack("{sO, so}", "subject_identifier", id, "other_config", info);
+    if (xe_call_ref(x, "subject.create", json_pack("[o]", rec), &ref, err) < 0)
+        return -1;
+    return xe_print_uuid(x, "subject", ref, err);
+}
+
+static int subject_role(struct xe *x, const char *method, struct err *err)
+{
+    const char *uuid, *role_text;
+    AUTO(free_str) char *subject = NULL, *role = NULL;
+    if (xe_need(x, "uuid", &uuid, err) < 0
+        || xe_need(x, "role-name|role-uuid", &role_text, err) < 0
+        || xe_by_uuid(x, "subject", uuid, &subject, err) < 0
+        || xe_by_name(x, "role", role_text, &role, err) < 0)
+        return -1;
+    return xe_do(x, method, json_pack("[ss]", subject, role), err);
+}
+
+static int subject_role_add(struct xe *x, struct err *err)
+{
+    return subject_role(x, "subject.add_to_roles", err);
+}
+
+static int subject_role_remove(struct xe *x, struct err *err)
+{
+    return subject_role(x, "subject.remove_from_roles", err);
+}
+
+/* A map or set of this host's record (or of uuid=). */
+static int host_field(struct xe *x, const char *field, struct err *err)
+{
+    const char *uuid = xe_param(x, "uuid|host-uuid");
+    AUTO(free_str) char *host = NULL;
+    AUTO(xe_lines_done) struct xe_lines lines = { 0 };
+    json_t *rec = NULL, *v;
+    if ((uuid ? xe_by_uuid(x, "host", uuid, &host, err) : xe_this_host(x, &host, err)) < 0
+        || xe_record(x, "host", host, &rec, err) < 0)
+        return -1;
+    json_t *map = json_object_get(rec, field);
+    if (x->json) {
+        xe_print_json(x, map);
+        return 0;
+    }
+    const char *key;
+    json_object_foreach(map, key, v)
+        xe_lines_add(&lines, str_dup(key), xe_value_text(v, 0, ""));
+    if (json_is_array(map))
+        xe_print_list(x, map);
+    xe_print_record(x, &lines);
+    return 0;
+}
+
+static int host_cpu_info(struct xe *x, struct err *err)
+{
+    return host_field(x, "cpu_info", err);
+}
+
+static int host_license_view(struct xe *x, struct err *err)
+{
+    return host_field(x, "license_params", err);
+}
+
+static int host_all_editions(struct xe *x, struct err *err)
+{
+    return host_field(x, "editions", err);
+}
+
+const struct xe_function xe_misc_functions[] = {
+    { "message-create", message_create },
+    { "message-destroy", message_destroy },
+    { "event-wait", event_wait },
+    { "subject-add", subject_add },
+    { "subject-role-add", subject_role_add },
+    { "subject-role-remove", subject_role_remove },
+    { "host-cpu-info", host_cpu_info },
+    { "host-license-view", host_license_view },
+    { "host-all-editions", host_all_editions },
+    { 0 },
+};
