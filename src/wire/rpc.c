@@ -118,10 +118,18 @@ static void add_json_text(struct buf *out, const char *text)
     buf_add_char(out, '"');
 }
 
+static int add_piece(const char *p, size_t len, void *arg)
+{
+    buf_add(arg, p, len);
+    return 0;
+}
+
 static void add_id(struct buf *out, const json_t *id)
 {
-    AUTO(free_str) char *text = id ? json_dumps(id, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    buf_addf(out, ",\"id\":%s}", text ? text : "null");
+    buf_add_str(out, ",\"id\":");
+    if (!id || json_dump_callback(id, add_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        buf_add_str(out, "null");
+    buf_add_char(out, '}');
 }
 
 void rpc_answer_begin(struct buf *out, enum rpc_kind kind, bool bare)

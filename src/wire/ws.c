@@ -12,7 +12,6 @@
 #include "base/parse.h"
 #include "wire/conn_int.h"
 
-#define HEADER_MAX  14
 #define CONTROL_MAX 125
 
 enum opcode {
@@ -25,18 +24,6 @@ enum opcode {
 };
 
 enum close_code { CLOSE_NORMAL = 1000, CLOSE_PROTOCOL = 1002 };
-
-struct ws {
-    uint8_t header[HEADER_MAX]; /* of the frame being read, while incomplete */
-    size_t header_len;
-    struct ws_frame frame;
-    bool in_payload;
-    uint64_t left; /* of the payload */
-    uint8_t control[CONTROL_MAX];
-    size_t control_len;
-    bool in_message; /* the next data frame must continue one */
-    bool closed;     /* our close frame is queued */
-};
 
 ssize_t ws_parse_frame(const uint8_t *p, size_t len, struct ws_frame *out)
 {
@@ -155,7 +142,7 @@ static void add_frame(struct buf *out, enum opcode opcode, const void *p, size_t
     buf_add(out, p, len);
 }
 
-static void add_close(struct ws *w, struct buf *out, enum close_code code)
+static void add_close(struct ws_stream *w, struct buf *out, enum close_code code)
 {
     uint8_t body[2];
     if (w->closed)
@@ -166,7 +153,7 @@ static void add_close(struct ws *w, struct buf *out, enum close_code code)
 }
 
 /* The header of a frame is complete. false: it breaks the protocol. */
-static bool begin_frame(struct ws *w)
+static bool begin_frame(struct ws_stream *w)
 {
     const struct ws_frame *f = &w->frame;
     if (!f->masked) /* RFC 6455, 5.1: a client masks every frame */
@@ -183,7 +170,7 @@ static bool begin_frame(struct ws *w)
 }
 
 /* A control frame is complete. false: leave. */
-static bool end_frame(struct ws *w, struct buf *to_conn)
+static bool end_frame(struct ws_stream *w, struct buf *to_conn)
 {
     w->in_payload = false;
     w->header_len = 0;
@@ -196,7 +183,7 @@ static bool end_frame(struct ws *w, struct buf *to_conn)
 }
 
 /* Take what p has of the payload. Returns the bytes used. */
-static size_t take_payload(struct ws *w, char *p, size_t len, struct buf *to_fd)
+static size_t take_payload(struct ws_stream *w, char *p, size_t len, struct buf *to_fd)
 {
     size_t n = (size_t)MIN(w->left, (uint64_t)len);
     uint64_t at = w->frame.length - w->left;
@@ -213,10 +200,10 @@ static size_t take_payload(struct ws *w, char *p, size_t len, struct buf *to_fd)
 }
 
 /* Take what p has of the header. Returns the bytes used, or -1. */
-static ssize_t take_header(struct ws *w, const char *p, size_t len)
+static ssize_t take_header(struct ws_stream *w, const char *p, size_t len)
 {
     size_t before = w->header_len;
-    size_t n = MIN(len, HEADER_MAX - before);
+    size_t n = MIN(len, sizeof(w->header) - before);
     memcpy(w->header + before, p, n);
     ssize_t size = ws_parse_frame(w->header, before + n, &w->frame);
     if (size < 0)
@@ -228,25 +215,29 @@ static ssize_t take_header(struct ws *w, const char *p, size_t len)
     return begin_frame(w) ? size - (ssize_t)before : -1;
 }
 
-static bool from_conn(void *arg, char *p, size_t len, struct buf *to_fd,
-                      struct buf *to_conn)
+bool ws_feed(struct ws_stream *w, char *p, size_t len, struct buf *out, struct buf *reply)
 {
-    struct ws *w = arg;
-    for (size_t at = 0; at < len || (w->in_payload && w->left == 0);) {
+    for (size_t at = 0; at < len;) {
         if (!w->in_payload) {
             ssize_t used = take_header(w, p + at, len - at);
             if (used < 0) {
-                add_close(w, to_conn, CLOSE_PROTOCOL);
+                add_close(w, reply, CLOSE_PROTOCOL);
                 return false;
             }
             at += (size_t)used;
         } else {
-            at += take_payload(w, p + at, len - at, to_fd);
-            if (w->left == 0 && !end_frame(w, to_conn))
-                return false;
+            at += take_payload(w, p + at, len - at, out);
         }
+        if (w->in_payload && w->left == 0 && !end_frame(w, reply))
+            return false;
     }
     return true;
+}
+
+static bool from_conn(void *arg, char *p, size_t len, struct buf *to_fd,
+                      struct buf *to_conn)
+{
+    return ws_feed(arg, p, len, to_fd, to_conn);
 }
 
 static bool from_fd(void *arg, const char *p, size_t len, struct buf *to_conn)
@@ -262,7 +253,7 @@ static void fd_ended(void *arg, struct buf *to_conn)
 
 int ws_proxy(struct conn *c, int fd, const struct deadline *d)
 {
-    struct ws w = { 0 };
+    struct ws_stream w = { 0 };
     const struct conn_codec codec = {
         .from_conn = from_conn, .from_fd = from_fd, .fd_ended = fd_ended, .arg = &w
     };

@@ -120,8 +120,8 @@ TEST(handshakes)
         "Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
         "\r\n");
     AUTO(free_str)
-    char *binary =
-        handshake(UPGRADE KEY V13 "Sec-WebSocket-Protocol: base64, binary\r\n\r\n", &rc);
+    char *binary = handshake(
+        UPGRADE KEY V13 "Sec-WebSocket-Protocol: base64, binary\r\n\r\n", &rc);
     CHECK_INT(rc, 0);
     CHECK(strstr(binary, "\r\nSec-WebSocket-Protocol: binary\r\n\r\n"));
     static const char *const bad[] = {
