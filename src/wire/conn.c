@@ -321,7 +321,7 @@ void conn_unread(struct conn *c, const void *p, size_t len)
     }
     char *buf = mem_resize(NULL, len + have, 1);
     memcpy(buf, p, len);
-    if (have)
+    if (c->buf)
         memcpy(buf + len, c->buf + c->pos, have);
     free(c->buf);
     c->buf = buf;

@@ -263,24 +263,31 @@ TEST(large_tls)
     check_large(true);
 }
 
+/* Ten thousand silent connections must cost little: measured 14 KiB of OpenSSL 3.0 each. */
 TEST(idle_connections_are_small)
 {
     enum { N = 20 };
-    struct conn *c[2 * N];
+
+    struct conn *near[N], *far[N];
     struct deadline d = WAIT;
     char byte;
+    AUTO(free_server)
+    struct tls_server *server = tls_server_new(cert_file(), cert_file(), NULL);
+    AUTO(free_client) struct tls_client *any = tls_client_new(NULL, NULL, true, NULL);
     for (int i = 0; i < N; i++) {
-        both_ends(true, &c[2 * i], &c[2 * i + 1]);
-        CHECK_INT(conn_write(c[2 * i + 1], "x", 1, &d), 0);
-        CHECK_INT(conn_read(c[2 * i], &byte, 1, &d), 1);
+        tls_pair(server, any, "localhost", &near[i], &far[i]);
+        CHECK(near[i] && far[i]);
+        CHECK_INT(conn_write(far[i], "xy", 2, &d), 0);
+        CHECK_INT(conn_read(near[i], &byte, 1, &d), 1);
+        CHECK_INT(conn_read(near[i], &byte, 1, &d), 1);
     }
     size_t before = mallinfo2().uordblks;
     for (int i = 0; i < N; i++)
-        conn_close(&c[2 * i]);
+        conn_close(&near[i]);
     size_t each = (before - mallinfo2().uordblks) / N;
     for (int i = 0; i < N; i++)
-        conn_close(&c[2 * i + 1]);
-    if (each > 48 * 1024)
+        conn_close(&far[i]);
+    if (each > 20 * 1024)
         test_fail(__FILE__, __LINE__, "an idle TLS connection costs %zu bytes", each);
 }
 
@@ -318,20 +325,18 @@ TEST(trust)
     other[0] = other[0] == 'A' ? 'B' : 'A';
 
     const struct {
-        const char *ca, *pin;
-        bool insecure;
-        const char *name;
-        bool trusted;
+        const char *ca, *pin, *name;
+        bool insecure, trusted;
     } cases[] = {
-        { cert_file(), NULL, false, "localhost", true },
-        { cert_file(), NULL, false, "127.0.0.1", true },
-        { cert_file(), NULL, false, "::1", true },
-        { cert_file(), NULL, false, "127.0.0.2", false },
-        { cert_file(), NULL, false, "example.org", false },
-        { NULL, NULL, false, "localhost", false },
-        { NULL, pin, false, "example.org", true },
-        { NULL, other, false, "localhost", false },
-        { NULL, NULL, true, "example.org", true },
+        { cert_file(), NULL, "localhost", false, true },
+        { cert_file(), NULL, "127.0.0.1", false, true },
+        { cert_file(), NULL, "::1", false, true },
+        { cert_file(), NULL, "127.0.0.2", false, false },
+        { cert_file(), NULL, "example.org", false, false },
+        { NULL, NULL, "localhost", false, false },
+        { NULL, pin, "example.org", false, true },
+        { NULL, other, "localhost", false, false },
+        { NULL, NULL, "example.org", true, true },
     };
 
     AUTO(free_server)

@@ -128,7 +128,7 @@ int http_read_chunked(struct conn *c, struct buf *out, const struct deadline *d,
                       int *status_out, struct err *err)
 {
     char line[CHUNK_LINE_MAX];
-    uint64_t size;
+    uint64_t size = 0;
     for (;;) {
         if (read_line(c, line, sizeof(line), d, status_out, err) < 0)
             return -1;

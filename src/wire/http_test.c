@@ -36,35 +36,34 @@ static ssize_t parse_all_ways(const char *p, size_t len, struct http_req *r,
 TEST(good_requests)
 {
     static const struct {
-        const char *head;
+        const char *head, *path;
         enum http_method method;
-        const char *path;
         bool keep_alive, chunked, has_length;
         uint64_t length;
     } cases[] = {
-        { "GET / HTTP/1.1\r\n\r\n", HTTP_GET, "/", true, false, false, 0 },
-        { "GET / HTTP/1.0\r\n\r\n", HTTP_GET, "/", false, false, false, 0 },
-        { "\r\n\r\nGET /x HTTP/1.1\r\nHost:\r\n\r\n", HTTP_GET, "/x", true, false, false,
+        { "GET / HTTP/1.1\r\n\r\n", "/", HTTP_GET, true, false, false, 0 },
+        { "GET / HTTP/1.0\r\n\r\n", "/", HTTP_GET, false, false, false, 0 },
+        { "\r\n\r\nGET /x HTTP/1.1\r\nHost:\r\n\r\n", "/x", HTTP_GET, true, false, false,
           0 },
-        { "POST /cli HTTP/1.0\r\nUser-agent: xe\r\ncontent-length: 12\r\n\r\n", HTTP_POST,
-          "/cli", false, false, true, 12 },
+        { "POST /cli HTTP/1.0\r\nUser-agent: xe\r\ncontent-length: 12\r\n\r\n", "/cli",
+          HTTP_POST, false, false, true, 12 },
         { "POST /jsonrpc HTTP/1.1\r\nContent-Length:5\r\nConnection: Close\r\n\r\n",
-          HTTP_POST, "/jsonrpc", false, false, true, 5 },
-        { "POST / HTTP/1.0\r\nConnection: x, Keep-Alive\r\n\r\n", HTTP_POST, "/", true,
+          "/jsonrpc", HTTP_POST, false, false, true, 5 },
+        { "POST / HTTP/1.0\r\nConnection: x, Keep-Alive\r\n\r\n", "/", HTTP_POST, true,
           false, false, 0 },
-        { "POST /RPC2 HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n", HTTP_POST, "/RPC2",
+        { "POST /RPC2 HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n", "/RPC2", HTTP_POST,
           true, true, false, 0 },
         { "PUT /import/?sr_id=a HTTP/1.1\r\nContent-Length: 1125899906842624\r\n\r\n",
-          HTTP_PUT, "/import/", true, false, true, 1125899906842624 },
+          "/import/", HTTP_PUT, true, false, true, 1125899906842624 },
         { "CONNECT /console?ref=a HTTP/1.0\r\nHost: h\r\nCookie: session_id=b\r\n\r\n",
-          HTTP_CONNECT, "/console", false, false, false, 0 },
-        { "OPTIONS * HTTP/1.1\r\n\r\n", HTTP_OPTIONS, "*", true, false, false, 0 },
-        { "GET http://h:80/a%20b?c HTTP/1.1\r\n\r\n", HTTP_GET, "/a b", true, false, false,
+          "/console", HTTP_CONNECT, false, false, false, 0 },
+        { "OPTIONS * HTTP/1.1\r\n\r\n", "*", HTTP_OPTIONS, true, false, false, 0 },
+        { "GET http://h:80/a%20b?c HTTP/1.1\r\n\r\n", "/a b", HTTP_GET, true, false, false,
           0 },
-        { "GET https://h?c=d HTTP/1.1\r\n\r\n", HTTP_GET, "/", true, false, false, 0 },
-        { "GET /a/../b HTTP/1.1\r\n\r\n", HTTP_GET, "/a/../b", true, false, false, 0 },
-        { "BREW /pot HTTP/1.7\r\n\r\n", HTTP_OTHER, "/pot", true, false, false, 0 },
-        { "HEAD /x HTTP/1.1\r\nA: \xff\xc3\xa9\r\n\r\n", HTTP_HEAD, "/x", true, false,
+        { "GET https://h?c=d HTTP/1.1\r\n\r\n", "/", HTTP_GET, true, false, false, 0 },
+        { "GET /a/../b HTTP/1.1\r\n\r\n", "/a/../b", HTTP_GET, true, false, false, 0 },
+        { "BREW /pot HTTP/1.7\r\n\r\n", "/pot", HTTP_OTHER, true, false, false, 0 },
+        { "HEAD /x HTTP/1.1\r\nA: \xff\xc3\xa9\r\n\r\n", "/x", HTTP_HEAD, true, false,
           false, 0 },
     };
     AUTO(free_req) struct http_req *r = http_req_new();

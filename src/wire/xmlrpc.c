@@ -385,9 +385,10 @@ int xmlrpc_parse(const char *p, size_t len, struct rpc_req *out, struct err *err
         return -1;
     if (!parser->method)
         return err_set(err, RPC_MALFORMED, "a call without methodName");
-    *out = (struct rpc_req){ .kind = RPC_XML,
-                             .method = TAKE(parser->method),
-                             .params = TAKE(parser->params) };
+    struct rpc_req req = { .kind = RPC_XML };
+    req.method = TAKE(parser->method);
+    req.params = TAKE(parser->params);
+    *out = req;
     return 0;
 }
 
