@@ -330,6 +330,45 @@ static void trim_logs(void *arg)
     (void)loop_timer(host.loop, LOG_TRIM_US, trim_logs, NULL);
 }
 
+struct note {
+    struct machine_event ev;
+    char *detail;
+};
+
+static void post_note(void *arg)
+{
+    struct note *n = arg;
+
+    if (host.fn)
+        host.fn(&n->ev, host.arg);
+    free(n->detail);
+    free(n);
+}
+
+void machine_reg_set(const char *uuid, enum machine_state state, int kind,
+                     const char *detail)
+{
+    struct machine *m;
+    struct note *n = NULL;
+
+    mutex_lock(&machines_lock);
+    m = machine_reg_find(uuid);
+    if (m) {
+        m->state = state;
+        m->alive = state != MACHINE_NONE;
+        changed(uuid);
+    }
+    mutex_unlock(&machines_lock);
+    if (!m || kind < 0)
+        return;
+    n = mem_alloc(sizeof(*n));
+    n->detail = str_dup(detail);
+    n->ev = (struct machine_event){ .kind = (enum machine_event_kind)kind,
+                                    .detail = n->detail };
+    memcpy(n->ev.uuid, uuid, sizeof(n->ev.uuid) - 1);
+    loop_post(host.loop, post_note, n);
+}
+
 static int connect_to(const char *uuid, const char *name, const struct deadline *d,
                       struct err *err)
 {

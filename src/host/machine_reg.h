@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside machine_qemu only: the registry of machines and the machine thread, a loop that reads all monitors, serial lines
+/* Inside machine_qemu and machine_fake only: the registry of machines and the machine thread, a loop that reads all monitors, serial lines
  * and pidfds and turns what they say into states and events.
  *
  * machines_lock guards memory only and is taken before a connection's lock ("qmp"). A machine is marked busy while it
@@ -58,6 +58,11 @@ int machine_reg_attach(struct machine *m, const struct deadline *d, struct err *
     MUST_CHECK;
 void machine_reg_watch(struct machine *m, const struct proc *proc);
 void machine_reg_detach(struct machine *m);
+
+/* Set the state of a machine that has no process to tell it (the fake), and the event that goes with it: emitted on the
+ * thread. kind < 0: none. */
+void machine_reg_set(const char *uuid, enum machine_state state, int kind,
+                     const char *detail) EXCLUDES(machines_lock);
 
 /* err for a wait that ended with errno ETIMEDOUT, ECANCELED or something else. Always -1. */
 int machine_reg_late(const char *what, struct err *err);
