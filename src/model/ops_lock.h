@@ -9,17 +9,24 @@
 
 /* Set in *allowed (bit i: value i of the class's operations enum) what may start now, considering power state,
  * current_operations, blocked_operations and what hangs on it. rec: the record. Runs under db_mutex; pure. */
-typedef void (*ops_allowed_fn)(const struct ref *self, const void *rec, uint64_t *allowed) REQUIRES(db_mutex);
+typedef void (*ops_allowed_fn)(const struct ref *self, const void *rec, uint64_t *allowed);
 /* Say why op may not start: always fills err (OPERATION_NOT_ALLOWED, VM_BAD_POWER_STATE, OTHER_OPERATION_IN_PROGRESS,
- * OPERATION_BLOCKED, ...). */
-typedef void (*ops_why_fn)(const struct ref *self, const void *rec, int op, struct err *err) REQUIRES(db_mutex);
+ * OPERATION_BLOCKED, ...). Runs under db_mutex. */
+typedef void (*ops_why_fn)(const struct ref *self, const void *rec, int op,
+                           struct err *err);
 
-void ops_lock_register(enum class_id cls, ops_allowed_fn allowed, ops_why_fn why);
+/* A class without a rule of its own runs one operation at a time. */
+void ops_lock_register(enum class_id cls, ops_allowed_fn allowed, ops_why_fn why)
+    EXCLUDES(db_mutex);
 
-/* Begin: check and enter in one step. task: the key (any ref; made up for a synchronous call). op: name in the enum. */
-int op_begin(enum class_id cls, const struct ref *self, const char *op, const struct ref *task,
-             struct err *err) MUST_CHECK EXCLUDES(db_mutex);
-void op_end(enum class_id cls, const struct ref *self, const struct ref *task) EXCLUDES(db_mutex);
+/* Begin: check and enter in one step. task: the key (any ref; made up for a synchronous call). op: name in the enum.
+ * Errors: HANDLE_INVALID(class, ref), and what the why function says. */
+int op_begin(enum class_id cls, const struct ref *self, const char *op,
+             const struct ref *task, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* The object may be gone by now. */
+void op_end(enum class_id cls, const struct ref *self, const struct ref *task)
+    EXCLUDES(db_mutex);
 /* Recompute allowed_operations inside a transaction that changed what they depend on. */
-void op_refresh(struct tx *tx, enum class_id cls, const struct ref *self) REQUIRES(db_mutex);
+void op_refresh(struct tx *tx, enum class_id cls, const struct ref *self)
+    REQUIRES(db_mutex);
 #endif

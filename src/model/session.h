@@ -5,6 +5,8 @@
 #ifndef MODEL_SESSION_H
 #define MODEL_SESSION_H
 
+#include "base/clock.h"
+#include "base/list.h"
 #include "model/db.h"
 
 /* What a call needs to know of its session; a copy. */
@@ -16,17 +18,53 @@ struct session {
     char originator[64];
 };
 
+struct session_limits {
+    int64_t fail_delay_us; /* a failed login answers after that */
+    int64_t idle_us;       /* a session unused for that long is gone */
+    int64_t touch_us; /* last_active is brought up to date when it is older than that */
+    size_t
+        per_originator; /* sessions of one user and originator; the least recently used goes first */
+};
+
+#define SESSION_LIMITS                                                                 \
+    (struct session_limits)                                                            \
+    {                                                                                  \
+        .fail_delay_us = 1500 * US_PER_MS, .idle_us = INT64_C(24) * 3600 * US_PER_SEC, \
+        .touch_us = 30 * US_PER_SEC, .per_originator = 500                             \
+    }
+
+/* Other limits than SESSION_LIMITS; before session_init. */
+void session_set_limits(const struct session_limits *limits) EXCLUDES(db_mutex);
+
 /* Read the password of the built-in user root: its hash is kept, the text wiped. One trailing newline is
  * not part of it. file NULL: STATE/password, made (24 random letters and digits, 0600) when missing. */
-int session_init(const char *state_dir, const char *password_file, struct err *err) MUST_CHECK;
+int session_init(const char *state_dir, const char *password_file, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 
-/* Errors: SESSION_AUTHENTICATION_FAILED(user, reason). Known and unknown users take the same time. */
+/* Errors: SESSION_AUTHENTICATION_FAILED(user, reason). Known and unknown users take the same time; a failure
+ * blocks for fail_delay_us, with no lock held. client_ip: for the log; may be NULL. */
 int session_login(const char *user, const char *password, const char *originator,
-                  const char *client_ip, struct session *out, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+                  const char *client_ip, struct session *out, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 /* Without a password: the peer of the local socket is our uid or root. */
-int session_login_local(const char *originator, struct session *out, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+int session_login_local(const char *originator, struct session *out, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 /* Look up and touch last_active. Errors: SESSION_INVALID(text). */
-int session_find(const char *ref_text, struct session *out, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+int session_find(const char *ref_text, struct session *out, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 int session_logout(const struct ref *ref, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 bool session_exists(const struct ref *ref) REQUIRES(db_mutex);
+
+/* For a wait that must end with its session: ended is set, and db_wake() called, when the session goes. Fits the
+ * cancel flag of db_wait_newer(). */
+struct session_watch {
+    struct list link;
+    struct ref session;
+    bool ended;
+};
+
+void session_watch(struct session_watch *w, const struct ref *session) REQUIRES(db_mutex);
+void session_unwatch(struct session_watch *w) REQUIRES(db_mutex);
+void session_end_watches(void)
+    REQUIRES(db_mutex); /* all of them, whatever their sessions do */
 #endif

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions live in the database's volatile class session, and nowhere else. Here is who may have one.
+ *
+ * The password of root lies in a file in clear (rootless mode has no PAM), so its hash guards nothing that the file
+ * does not show; hashing is done so that the process does not hold the text, and so that guessing costs. The cost is
+ * therefore small: cost 4 of yescrypt, 8 MiB and 8 ms on a 2.x GHz core, where the default 5 takes 17 ms and leaves no
+ * room for 50 logins a second beside other work. Guessing is held back by the delay after a failure.
+ * Thread: any. session_login blocks for the hash and, on failure, for the delay; it holds no lock meanwhile. */
+#include "model/session.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "api/records.h"
+#include "base/buf.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/uuid.h"
+
+#define PASSWORD_MAX   512 /* what crypt(3) takes */
+#define ORIGINATOR_MAX 256
+#define HASH_COST      4
+#define MADE_LENGTH    24
+
+static struct session_limits limits GUARDED_BY(db_mutex) = {
+    .fail_delay_us = 1500 * US_PER_MS,
+    .idle_us = INT64_C(24) * 3600 * US_PER_SEC,
+    .touch_us = 30 * US_PER_SEC,
+    .per_originator = 500,
+};
+static char root_hash[CRYPT_OUTPUT_SIZE] GUARDED_BY(db_mutex);
+static struct list watches GUARDED_BY(db_mutex) = LIST_INIT(watches);
+
+void session_set_limits(const struct session_limits *l)
+{
+    db_lock();
+    limits = *l;
+    db_unlock();
+}
+
+/* The password */
+
+static int fail(struct err *err, char *text /* taken */)
+{
+    (void)err_set(err, ERR_INTERNAL_ERROR, text);
+    int rc = err_detail(err, "%s", text);
+    free(text);
+    return rc;
+}
+
+static bool hash_text(const char *password, const char *setting,
+                      char out[static CRYPT_OUTPUT_SIZE])
+{
+    struct crypt_data *data = mem_alloc(sizeof(*data));
+    const char *hash = crypt_rn(password, setting, data, sizeof(*data));
+    bool good = hash && *hash != '*';
+    if (good)
+        memcpy(out, hash, strlen(hash) + 1);
+    explicit_bzero(data, sizeof(*data));
+    free(data);
+    return good;
+}
+
+static int keep_hash(const char *password, struct err *err)
+{
+    char salt[16], setting[CRYPT_GENSALT_OUTPUT_SIZE], hash[CRYPT_OUTPUT_SIZE] = "";
+    random_bytes(salt, sizeof(salt));
+    if (!crypt_gensalt_rn("$y$", HASH_COST, salt, sizeof(salt), setting, sizeof(setting))
+        || !hash_text(password, setting, hash))
+        return fail(err, str_fmt("the password cannot be hashed: %m"));
+    db_lock();
+    memcpy(root_hash, hash, sizeof(root_hash));
+    db_unlock();
+    return 0;
+}
+
+static int make_password_file(const char *path, struct err *err)
+{
+    static const char set[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    const size_t n = sizeof(set) - 1;
+    char text[MADE_LENGTH + 1];
+    for (size_t i = 0; i < MADE_LENGTH;) {
+        uint8_t byte;
+        random_bytes(&byte, 1);
+        if (byte < 256 / n * n) /* every character equally likely */
+            text[i++] = set[byte % n];
+    }
+    text[MADE_LENGTH] = '\n';
+    int rc = io_write_file(path, text, sizeof(text), 0600);
+    explicit_bzero(text, sizeof(text));
+    return rc < 0 ? fail(err, str_fmt("password file %s cannot be written: %m", path)) : 0;
+}
+
+static int read_password(const char *path, struct buf *text, struct err *err)
+{
+    if (io_read_file(path, text) < 0)
+        return fail(err, str_fmt("password file %s cannot be read: %m", path));
+    if (text->len > 0 && text->data[text->len - 1] == '\n')
+        text->data[--text->len] = '\0';
+    if (text->len == 0)
+        return fail(err, str_fmt("password file %s is empty", path));
+    if (text->len >= PASSWORD_MAX || strlen(text->data) != text->len)
+        return fail(
+            err,
+            str_fmt("password file %s does not hold a password of at most %d characters",
+                    path, PASSWORD_MAX - 1));
+    return 0;
+}
+
+int session_init(const char *state_dir, const char *password_file, struct err *err)
+{
+    AUTO(free_str) char *own = str_fmt("%s/password", state_dir);
+    const char *path = password_file ? password_file : own;
+    struct buf text = BUF_INIT(PASSWORD_MAX * 2);
+    (void)buf_reserve(&text,
+                      PASSWORD_MAX * 2 - 1); /* one piece of memory, wiped at the end */
+    int rc = 0;
+    if (!password_file && access(path, F_OK) < 0 && errno == ENOENT)
+        rc = make_password_file(path, err);
+    if (rc == 0)
+        rc = read_password(path, &text, err);
+    if (rc == 0)
+        rc = keep_hash(text.data, err);
+    if (text.data)
+        explicit_bzero(text.data, text.cap);
+    buf_done(&text);
+    return rc;
+}
+
+static bool same_text(const char *a,
+                      const char *b) /* in constant time for a given length */
+{
+    size_t n = strlen(a);
+    if (n != strlen(b))
+        return false;
+    unsigned char diff = 0;
+    for (size_t i = 0; i < n; i++)
+        diff |= (unsigned char)(a[i] ^ b[i]);
+    return diff == 0;
+}
+
+/* Unknown users and passwords that are too long cost the same hash. */
+static bool password_right(const char *user, const char *password)
+{
+    char want[CRYPT_OUTPUT_SIZE], got[CRYPT_OUTPUT_SIZE] = "";
+    db_lock();
+    memcpy(want, root_hash, sizeof(want));
+    db_unlock();
+    bool fits = strlen(password) < PASSWORD_MAX;
+    bool good = want[0] && hash_text(fits ? password : "", want, got)
+                && same_text(want, got);
+    return good && fits && str_eq(user, "root");
+}
+
+/* Sessions */
+
+bool session_exists(const struct ref *ref)
+{
+    return db_get(CLASS_SESSION, ref) != NULL;
+}
+
+void session_watch(struct session_watch *w, const struct ref *session)
+{
+    w->session = *session;
+    w->ended = false;
+    list_add_tail(&watches, &w->link);
+}
+
+void session_unwatch(struct session_watch *w)
+{
+    list_remove(&w->link);
+}
+
+void session_end_watches(void)
+{
+    list_for_each(it, &watches)
+        list_entry(it, struct session_watch, link)->ended = true;
+    db_wake();
+}
+
+static void end(struct tx *tx, const struct ref *ref) REQUIRES(db_mutex)
+{
+    bool any = false;
+    list_for_each(it, &watches) {
+        struct session_watch *w = list_entry(it, struct session_watch, link);
+        if (ref_eq(&w->session, ref))
+            any = w->ended = true;
+    }
+    struct ref copy = *ref; /* ref may lie in the record */
+    tx_destroy(tx, &copy);
+    if (any)
+        db_wake();
+}
+
+static bool expired(const struct session_rec *rec, int64_t now) REQUIRES(db_mutex)
+{
+    return now - rec->last_active > limits.idle_us;
+}
+
+static bool next_expired(int64_t now, struct ref *out) REQUIRES(db_mutex)
+{
+    for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
+        if (expired(it.rec, now)) {
+            *out = it.ref;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How many sessions this user has from this originator, and the one that was used least recently. */
+static size_t count_alike(const char *user, const char *originator, struct ref *oldest)
+    REQUIRES(db_mutex)
+{
+    size_t n = 0;
+    int64_t oldest_at = INT64_MAX;
+    for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
+        const struct session_rec *rec = it.rec;
+        if (!str_eq(rec->auth_user_name, user) || !str_eq(rec->originator, originator))
+            continue;
+        n++;
+        if (rec->last_active < oldest_at) {
+            oldest_at = rec->last_active;
+            *oldest = it.ref;
+        }
+    }
+    return n;
+}
+
+static void copy_text(char *dst, size_t size, const char *src)
+{
+    size_t n = strnlen(src, size - 1);
+    memcpy(dst, src, n);
+    while (n > 0 && !utf8_valid(dst, n))
+        n--; /* not in the middle of a character */
+    dst[n] = '\0';
+}
+
+static void fill(struct session *out, const struct ref *ref, const struct session_rec *rec)
+{
+    memset(out, 0, sizeof(*out));
+    out->ref = *ref;
+    out->local_superuser = rec->is_local_superuser;
+    out->roles = rec->is_local_superuser ? ROLE_POOL_ADMIN : 0;
+    copy_text(out->user, sizeof(out->user), rec->auth_user_name);
+    copy_text(out->originator, sizeof(out->originator), rec->originator);
+}
+
+static int begin(const char *user, const char *originator, const char *call,
+                 struct session *out, struct err *err) EXCLUDES(db_mutex)
+{
+    char origin[ORIGINATOR_MAX];
+    copy_text(origin, sizeof(origin), originator ? originator : "");
+    int64_t now = clock_wall_us();
+    struct tx *tx = tx_begin(&(struct tx_who){ user, call, NULL });
+    struct ref old;
+    while (next_expired(now, &old))
+        end(tx, &old);
+    while (count_alike(user, origin, &old) >= limits.per_originator)
+        end(tx, &old);
+    struct session_rec *rec = record_new(&schema_classes[CLASS_SESSION]);
+    rec->this_host = db_host_ref();
+    rec->last_active = rec->validation_time = now;
+    rec->is_local_superuser = true;
+    str_put(&rec->auth_user_name, user);
+    str_put(&rec->originator, origin);
+    struct ref ref = tx_create(tx, CLASS_SESSION, rec, NULL);
+    struct session s;
+    fill(&s, &ref, rec);
+    if (tx_commit(tx, err) < 0)
+        return -1;
+    *out = s;
+    return 0;
+}
+
+int session_login(const char *user, const char *password, const char *originator,
+                  const char *client_ip, struct session *out, struct err *err)
+{
+    if (password_right(user, password))
+        return begin("root", originator, "session.login_with_password", out, err);
+    db_lock();
+    struct deadline d = deadline_in(limits.fail_delay_us);
+    db_unlock();
+    log_info("a login from %s failed", client_ip ? client_ip : "here");
+    (void)!deadline_poll(&d, -1, 0); /* it times out */
+    return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user,
+                   "The user name or password is wrong");
+}
+
+int session_login_local(const char *originator, struct session *out, struct err *err)
+{
+    return begin("root", originator, "session.login_local", out, err);
+}
+
+static int touch(const struct ref *ref, int64_t now) EXCLUDES(db_mutex)
+{
+    struct tx *tx = tx_begin(&(struct tx_who){ "seraid", "session.touch", NULL });
+    if (session_exists(ref))
+        tx_set_int(tx, ref, CLASS_SESSION, F_SESSION_LAST_ACTIVE, now);
+    return tx_commit(tx, NULL);
+}
+
+static void drop_expired(int64_t now) EXCLUDES(db_mutex)
+{
+    struct tx *tx = tx_begin(&(struct tx_who){ "seraid", "session.expire", NULL });
+    struct ref old;
+    while (next_expired(now, &old))
+        end(tx, &old);
+    if (tx_commit(tx, NULL) < 0)
+        log_debug("expired sessions stay until the database can be written");
+}
+
+int session_find(const char *ref_text_, struct session *out, struct err *err)
+{
+    struct ref ref;
+    if (!ref_parse(ref_text_, &ref) || ref_is_null(&ref))
+        return err_set(err, ERR_SESSION_INVALID, ref_text_);
+    int64_t now = clock_wall_us();
+    db_lock();
+    const struct session_rec *rec = db_get(CLASS_SESSION, &ref);
+    bool gone = rec && expired(rec, now);
+    bool stale = rec && now - rec->last_active >= limits.touch_us;
+    if (rec && !gone)
+        fill(out, &ref, rec);
+    db_unlock();
+    if (gone)
+        drop_expired(now);
+    if (!rec || gone)
+        return err_set(err, ERR_SESSION_INVALID, ref_text_);
+    if (stale && touch(&ref, now) < 0)
+        log_debug("a session's time of use could not be kept");
+    return 0;
+}
+
+int session_logout(const struct ref *ref, struct err *err)
+{
+    struct tx *tx = tx_begin(&(struct tx_who){ "root", "session.logout", NULL });
+    if (!session_exists(ref)) {
+        tx_abort(tx);
+        char text[REF_TEXT_SIZE];
+        ref_text(ref, text);
+        return err_set(err, ERR_SESSION_INVALID, text);
+    }
+    end(tx, ref);
+    return tx_commit(tx, err);
+}
