@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options, as a table: --name VALUE, --name=VALUE or --name. */
+#include "seraid/options.h"
+
+#include <string.h>
+
+#include "api/errors.h"
+#include "base/mem.h"
+#include "base/parse.h"
+
+const char options_help[] =
+    "Usage: seraid --rootless [OPTION]...\n"
+    "The Serai daemon: serves the XenAPI and runs this host's virtual machines.\n"
+    "\n"
+    "  --rootless            run as an ordinary user, without the privileged helper\n"
+    "  --state DIR           the database and its like (default: $XDG_STATE_HOME/serai,\n"
+    "                        else ~/.local/state/serai)\n"
+    "  --runtime DIR         sockets and what runs (default: $XDG_RUNTIME_DIR/serai)\n"
+    "  --https ADDR:PORT     serve HTTPS there (default: 127.0.0.1:8443, or the next free\n"
+    "                        port); port 0 picks one\n"
+    "  --http ADDR:PORT      serve HTTP there, on a loopback address only\n"
+    "  --password-file FILE  the password of the user root (default: STATE/password, made\n"
+    "                        when missing)\n"
+    "  --log-level LEVEL     error, warn, info (the default) or debug\n"
+    "  --version             print the version and exit\n"
+    "  --help                print this text and exit\n"
+    "\n"
+    "Prints one line, \"ready\" and its addresses, once it answers. Ends on SIGTERM or "
+    "SIGINT;\n"
+    "running machines stay.\n";
+
+enum option_id {
+    OPT_ROOTLESS,
+    OPT_STATE,
+    OPT_RUNTIME,
+    OPT_HTTPS,
+    OPT_HTTP,
+    OPT_PASSWORD_FILE,
+    OPT_LOG_LEVEL,
+    OPT_MACHINE,
+    OPT_VERSION,
+    OPT_HELP
+};
+
+static const struct option_row {
+    const char *name;
+    enum option_id id;
+    bool has_value;
+} rows[] = {
+    { "--rootless", OPT_ROOTLESS, false },
+    { "--state", OPT_STATE, true },
+    { "--runtime", OPT_RUNTIME, true },
+    { "--https", OPT_HTTPS, true },
+    { "--http", OPT_HTTP, true },
+    { "--password-file", OPT_PASSWORD_FILE, true },
+    { "--log-level", OPT_LOG_LEVEL, true },
+    { "--machine", OPT_MACHINE, true }, /* "fake" for tests of the API; not in the help */
+    { "--version", OPT_VERSION, false },
+    { "--help", OPT_HELP, false },
+    { "-h", OPT_HELP, false },
+};
+
+#define BAD(err, ...) \
+    ((void)err_set(err, ERR_INVALID_VALUE, "command line"), err_detail(err, __VA_ARGS__))
+
+/* "127.0.0.1:80", "[::1]:80", "localhost:80"; the port is checked, the address by binding it. */
+static int check_addr(const char *name, const char *addr, struct err *err)
+{
+    const char *colon = strrchr(addr, ':');
+    int64_t port;
+
+    if (!colon || colon == addr || !parse_range(colon + 1, 0, 65535, &port))
+        return BAD(err, "%s takes an address and a port, as 127.0.0.1:8443, not \"%s\".",
+                   name, addr);
+    if (addr[0] != '[' && memchr(addr, ':', (size_t)(colon - addr)))
+        return BAD(err, "%s: write an IPv6 address in brackets, as [::1]:8443, not \"%s\".",
+                   name, addr);
+    return 0;
+}
+
+bool options_is_loopback(const char *addr)
+{
+    const char *colon = strrchr(addr, ':');
+    AUTO(free_str) char *host = colon ? str_dupn(addr, (size_t)(colon - addr)) : NULL;
+    int64_t part;
+
+    if (!host)
+        return false;
+    if (str_eq(host, "localhost") || str_eq(host, "[::1]"))
+        return true;
+    if (!str_starts(host, "127."))
+        return false;
+    for (char *p = host, *dot; p; p = dot ? dot + 1 : NULL) {
+        dot = strchr(p, '.');
+        if (dot)
+            *dot = '\0';
+        if (!parse_range(p, 0, 255, &part))
+            return false;
+    }
+    return true;
+}
+
+static int set_machine(struct options *o, const char *value, struct err *err)
+{
+    o->fake_machine = str_eq(value, "fake");
+    if (!o->fake_machine && !str_eq(value, "qemu"))
+        return BAD(err, "%s is fake or qemu, not \"%s\".", "--machine", value);
+    return 0;
+}
+
+static int set_http(struct options *o, const char *value, struct err *err)
+{
+    if (check_addr("--http", value, err) != 0)
+        return -1;
+    if (!options_is_loopback(value))
+        return BAD(err,
+                   "%s serves loopback addresses only (passwords would cross the network), "
+                   "not \"%s\".",
+                   "--http", value);
+    o->http = value;
+    return 0;
+}
+
+static int apply(struct options *o, enum option_id id, const char *value, struct err *err)
+{
+    switch (id) {
+    case OPT_ROOTLESS: o->rootless = true; return 0;
+    case OPT_STATE: o->state_dir = value; return 0;
+    case OPT_RUNTIME: o->runtime_dir = value; return 0;
+    case OPT_HTTPS: o->https = value; return check_addr("--https", value, err);
+    case OPT_HTTP: return set_http(o, value, err);
+    case OPT_PASSWORD_FILE: o->password_file = value; return 0;
+    case OPT_LOG_LEVEL:
+        if (!log_parse_level(value, &o->log_level))
+            return BAD(err, "%s is error, warn, info or debug, not \"%s\".", "--log-level",
+                       value);
+        return 0;
+    case OPT_MACHINE: return set_machine(o, value, err);
+    case OPT_VERSION: o->version = true; return 0;
+    case OPT_HELP: o->help = true; return 0;
+    }
+    return 0;
+}
+
+static const struct option_row *find_row(const char *arg, const char **value_out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        size_t n = strlen(rows[i].name);
+
+        if (strncmp(arg, rows[i].name, n) != 0 || (arg[n] != '\0' && arg[n] != '='))
+            continue;
+        *value_out = arg[n] == '=' ? arg + n + 1 : NULL;
+        return &rows[i];
+    }
+    return NULL;
+}
+
+int options_parse(int argc, char *const *argv, struct options *out, struct err *err)
+{
+    struct options o = { .log_level = LOG_INFO };
+
+    for (int i = 1; i < argc; i++) {
+        const char *value = NULL;
+        const struct option_row *row = find_row(argv[i], &value);
+
+        if (!row)
+            return BAD(err, "Unknown option \"%s\"; see seraid --help.", argv[i]);
+        if (!row->has_value && value)
+            return BAD(err, "%s takes no value, but \"%s\" was given.", row->name, value);
+        if (row->has_value && !value) {
+            if (i + 1 == argc)
+                return BAD(err, "%s needs a value.", row->name);
+            value = argv[++i];
+        }
+        if (value && !*value)
+            return BAD(err, "%s needs a value.", row->name);
+        if (apply(&o, row->id, value, err) != 0)
+            return -1;
+    }
+    *out = o;
+    return 0;
+}

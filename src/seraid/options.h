@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of seraid. Pure but for the environment. */
+#ifndef SERAID_OPTIONS_H
+#define SERAID_OPTIONS_H
+
+#include "base/err.h"
+#include "base/log.h"
+
+struct options {
+    bool rootless, help, version, fake_machine;
+    const char *state_dir, *runtime_dir; /* NULL: the default places (paths.h) */
+    const char *https, *http;            /* NULL: not given */
+    const char *password_file;
+    enum log_level log_level;
+};
+
+/* Strings are borrowed from argv. A mistake is one sentence in err's detail. */
+int options_parse(int argc, char *const *argv, struct options *out, struct err *err)
+    MUST_CHECK;
+extern const char options_help[];
+/* Whether "ADDR:PORT" names only this machine: 127.0.0.0/8, [::1] or localhost. */
+bool options_is_loopback(const char *addr);
+#endif
