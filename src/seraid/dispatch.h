@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One RPC request to its answer: method, session, role, arguments, execution, and the one log line of the call. The only
+ * place that answers clients with errors. */
+#ifndef SERAID_DISPATCH_H
+#define SERAID_DISPATCH_H
+
+#include "ops/call.h"
+#include "wire/rpc.h"
+
+struct pool;
+
+struct dispatch_peer {
+    const char *ip, *user_agent; /* may be NULL */
+    bool local_trusted;
+};
+
+/* The threads that Async calls run on; before the first request. Borrowed. */
+void dispatch_init(struct pool *tasks);
+/* Appends the whole answer to out, which is empty. Everything in it is durable. Blocks as the call does. Thread: any. */
+void dispatch_rpc(const struct rpc_req *req, const struct dispatch_peer *peer,
+                  struct buf *out);
+
+/* May this session make the call? Errors: RBAC_PERMISSION_DENIED(permission, message). */
+int dispatch_role_gate(const struct call_def *def, const struct session *s, struct err *err)
+    MUST_CHECK;
+#endif

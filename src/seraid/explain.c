@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Words for errors, from the error table. */
+#include "seraid/explain.h"
+
+#include "model/schema.h"
+
+void explain_fill(struct buf *out, const char *sentence, const struct err *err)
+{
+    for (const char *p = sentence; *p; p++) {
+        if (p[0] == '{' && p[1] >= '0' && p[1] <= '9' && p[2] == '}') {
+            size_t i = (size_t)(p[1] - '0');
+
+            if (i < err->n_params)
+                buf_add_str(out, err->params[i]);
+            p += 2;
+        } else {
+            buf_add_char(out, *p);
+        }
+    }
+}
+
+static void add_space(struct buf *out)
+{
+    char last;
+
+    if (out->len == 0)
+        return;
+    last = out->data[out->len - 1];
+    buf_add_str(out, last == '.' || last == '!' || last == '?' ? " " : ". ");
+}
+
+static void add_part(struct buf *out, const char *text, const struct err *err)
+{
+    if (!text || !*text)
+        return;
+    add_space(out);
+    explain_fill(out, text, err);
+}
+
+void explain_error(struct buf *out, const struct err *err)
+{
+    const struct error_def *def = schema_error(err->code);
+
+    if (def) {
+        add_part(out, def->sentence, err);
+        add_part(out, def->hint, err);
+    }
+    if (err->detail
+        && *err->detail) { /* finished text: nothing in it stands for a parameter */
+        add_space(out);
+        buf_add_str(out, err->detail);
+    }
+    if (out->len == 0)
+        buf_add_str(out, err->code);
+}
