@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What answers HTTP requests, by the route table of serve.c. Each answers exactly once. Thread: a worker. */
+#ifndef SERAID_HANDLERS_H
+#define SERAID_HANDLERS_H
+
+#include "seraid/serve.h"
+
+void http_rpc_post(struct exchange *x);            /* POST, any path */
+void http_transfer_export_raw(struct exchange *x); /* GET /export_raw_vdi */
+void http_transfer_import_raw(struct exchange *x); /* PUT /import_raw_vdi */
+void http_console_connect(struct exchange *x);     /* CONNECT /console */
+void http_console_websocket(struct exchange *x);   /* GET /console with an upgrade */
+void http_web_get(struct exchange *x);             /* GET, anything else */
+#endif

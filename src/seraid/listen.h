@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door: one loop thread accepts connections and watches those that are silent. A readable one goes to a worker, which
+ * serves it (serve.h) and parks it here again. A parked connection costs a small struct, its descriptor and, with
+ * TLS, the state of the cipher: thousands may be silent. */
+#ifndef SERAID_LISTEN_H
+#define SERAID_LISTEN_H
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "wire/conn.h"
+
+struct pool;
+
+enum listen_kind { LISTEN_TLS, LISTEN_PLAIN, LISTEN_UNIX };
+
+/* A connection. Belongs to the loop thread while parked, else to the one worker that serves it. */
+struct peer {
+    struct list link; /* in the order of parking */
+    int fd;           /* until conn is made of it */
+    struct conn *conn;
+    enum listen_kind kind;
+    int64_t parked_us;
+};
+
+#define LISTEN_MAX_PEERS 20000
+#define LISTEN_IDLE_US   (300 * US_PER_SEC)
+
+int listen_init(struct pool *workers, struct err *err) MUST_CHECK;
+int listen_add(int fd, enum listen_kind kind) MUST_CHECK; /* takes fd, a listening socket */
+/* Runs the loop on this thread until SIGTERM or SIGINT (both must be blocked in all threads), then closes
+ * the listening sockets and the parked connections, and makes listen_stop_fd() readable. */
+int listen_run(struct err *err) MUST_CHECK;
+/* Becomes readable when the daemon stops: a cancel descriptor for whatever waits on a client. Borrowed. */
+int listen_stop_fd(void);
+
+/* From a worker, for the peer that it was given. Thread: any. */
+void listen_park(struct peer *p);
+void listen_drop(struct peer *p); /* closes it */
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start and end of the daemon: limits, directories, listeners, the floors below in order, then the loop. What can go wrong
+ * before "ready" is one sentence on stderr and status 1 (2 for a bad command line). Everything before listen_run() runs
+ * on the main thread; the main thread then is the loop thread. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "model/event.h"
+#include "model/task.h"
+#include "ops/ops.h"
+#include "seraid/dispatch.h"
+#include "seraid/listen.h"
+#include "seraid/notify.h"
+#include "seraid/options.h"
+#include "seraid/paths.h"
+#include "seraid/pool.h"
+#include "seraid/serve.h"
+
+#define BACKLOG         1024
+#define DEFAULT_PORT    8443
+#define PORTS_TO_TRY    100
+#define MAX_FILES       65536
+#define WORKERS_ACTIVE  16
+#define WORKERS_MAX     4096
+#define TASKS_MAX       1024
+#define STOP_GRACE_US   (US_PER_SEC)
+#define STOP_AT_MOST_MS 1700
+#define CERT_NAMES_MAX  24
+
+static struct {
+    struct pool *workers, *tasks;
+    struct tls_server *tls;
+    int lock_fd;
+    int https_fd, http_fd, unix_fd;
+    char *unix_path;
+} daemon_state = { .lock_fd = -1, .https_fd = -1, .http_fd = -1, .unix_fd = -1 };
+
+/* The process */
+
+static void set_limits(void)
+{
+    struct rlimit core = { 0, 0 }, files;
+
+    umask(077);
+    (void)mallopt(
+        M_ARENA_MAX,
+        2); /* many threads, little of their own: one arena each would cost memory */
+    (void)setrlimit(RLIMIT_CORE, &core); /* a core file would hold passwords */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < MAX_FILES) {
+        files.rlim_cur = MIN((rlim_t)MAX_FILES, files.rlim_max);
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* else with fewer connections (listen.c) */
+    }
+}
+
+/* Before the first thread, so that all inherit it: signals come by signalfd on the loop. */
+static void set_signals(void)
+{
+    sigset_t set;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* Descriptors 0 to 2 are taken, so that no socket or database file gets such a number. */
+static void fill_standard_fds(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= 2);
+    close_fd(&fd);
+}
+
+/* Listening */
+
+static int cannot_listen(struct err *err, const char *addr)
+{
+    int saved = errno;
+
+    (void)err_set(err, ERR_INTERNAL_ERROR, addr);
+    errno = saved;
+    if (errno == EADDRINUSE)
+        return err_detail(err, "%s is in use by another program.", addr);
+    return err_detail(err, "Cannot listen on %s: %m.", addr);
+}
+
+static int listen_default(char **bound_out, struct err *err)
+{
+    for (int i = 0; i < PORTS_TO_TRY; i++) {
+        AUTO(free_str) char *addr = str_fmt("127.0.0.1:%d", DEFAULT_PORT + i);
+        int fd = io_listen_tcp(addr, BACKLOG, bound_out);
+
+        if (fd >= 0) {
+            if (i > 0)
+                log_warn("port %d is in use; serving HTTPS on %s", DEFAULT_PORT,
+                         *bound_out);
+            return fd;
+        }
+        if (errno != EADDRINUSE)
+            return cannot_listen(err, addr);
+    }
+    return cannot_listen(err, "127.0.0.1:8443");
+}
+
+static int open_listeners(const struct options *o, struct err *err)
+{
+    host_ctx.https_address = str_dup("");
+    host_ctx.http_address = str_dup("");
+    if (o->https || !o->http) {
+        AUTO(free_str) char *bound = NULL;
+
+        daemon_state.https_fd = o->https ? io_listen_tcp(o->https, BACKLOG, &bound)
+                                         : listen_default(&bound, err);
+        if (daemon_state.https_fd < 0)
+            return o->https ? cannot_listen(err, o->https) : -1;
+        free(host_ctx.https_address);
+        host_ctx.https_address = TAKE(bound);
+    }
+    if (o->http) {
+        AUTO(free_str) char *bound = NULL;
+
+        daemon_state.http_fd = io_listen_tcp(o->http, BACKLOG, &bound);
+        if (daemon_state.http_fd < 0)
+            return cannot_listen(err, o->http);
+        free(host_ctx.http_address);
+        host_ctx.http_address = TAKE(bound);
+    }
+    daemon_state.unix_path = str_fmt("%s/seraid.sock", host_ctx.runtime_dir);
+    daemon_state.unix_fd = io_listen_unix(daemon_state.unix_path, 0600, BACKLOG);
+    return daemon_state.unix_fd < 0 ? cannot_listen(err, daemon_state.unix_path) : 0;
+}
+
+static int add_listeners(struct err *err)
+{
+    const struct {
+        int *fd;
+        enum listen_kind kind;
+    } all[] = { { &daemon_state.https_fd, LISTEN_TLS },
+                { &daemon_state.http_fd, LISTEN_PLAIN },
+                { &daemon_state.unix_fd, LISTEN_UNIX } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        if (*all[i].fd >= 0 && listen_add(TAKE_FD(*all[i].fd), all[i].kind) != 0)
+            return cannot_listen(err, "a socket");
+    }
+    return 0;
+}
+
+/* "10.0.0.7" of "10.0.0.7:443"; an address of this machine for the wildcards. Given. */
+static char *host_of(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    char *host = str_dupn(address, (size_t)(colon - address));
+
+    if (!str_eq(host, "0.0.0.0") && !str_eq(host, "[::]"))
+        return host;
+    free(host);
+    for (size_t i = 0; i < host_ctx.inventory.n_nics; i++) {
+        if (host_ctx.inventory.nics[i].ip[0])
+            return str_dup(host_ctx.inventory.nics[i].ip);
+    }
+    return str_dup("127.0.0.1");
+}
+
+static void set_base_url(void)
+{
+    bool tls = host_ctx.https_address[0] != '\0';
+    const char *address = tls ? host_ctx.https_address : host_ctx.http_address;
+    AUTO(free_str) char *host = host_of(address);
+    const char *port = strrchr(address, ':');
+
+    if (str_eq(port, tls ? ":443" : ":80"))
+        port = "";
+    host_ctx.base_url = str_fmt("%s://%s%s", tls ? "https" : "http", host, port);
+}
+
+static int load_certificate(struct err *err)
+{
+    const char *names[CERT_NAMES_MAX] = { host_ctx.inventory.hostname, "localhost",
+                                          "127.0.0.1", "::1" };
+    size_t n = 4;
+
+    host_ctx.cert_file = str_fmt("%s/server.pem", host_ctx.state_dir);
+    for (size_t i = 0; i < host_ctx.inventory.n_nics && n < CERT_NAMES_MAX; i++) {
+        if (host_ctx.inventory.nics[i].ip[0])
+            names[n++] = host_ctx.inventory.nics[i].ip;
+    }
+    if (access(host_ctx.cert_file, F_OK) != 0
+        && tls_make_self_signed(host_ctx.cert_file, names, n, err) != 0)
+        return -1;
+    daemon_state.tls = tls_server_new(host_ctx.cert_file, host_ctx.cert_file, err);
+    return daemon_state.tls ? 0 : -1;
+}
+
+/* The floors below */
+
+static int look_at_host(const struct options *o, struct err *err)
+{
+    AUTO(err_done) struct err no_qemu = { 0 };
+
+    if (inventory_read(&host_ctx.inventory, err) != 0)
+        return -1;
+    host_ctx.rootless = o->rootless;
+    host_ctx.machine = o->fake_machine ? &machine_fake : &machine_qemu;
+    host_ctx.accel = (struct accel){ .name = "tcg",
+                                     .reason = "Machines are not real here." };
+    if (o->fake_machine)
+        return 0;
+    host_ctx.qemu = inventory_qemu(&no_qemu);
+    if (!host_ctx.qemu) {
+        log_warn("no machine can start: %s",
+                 no_qemu.detail ? no_qemu.detail : "QEMU is not installed");
+        return 0;
+    }
+    inventory_accel(host_ctx.state_dir, host_ctx.qemu, &host_ctx.accel);
+    log_info("machines run by %s: %s", host_ctx.accel.name, host_ctx.accel.reason);
+    return 0;
+}
+
+static int open_floors(const struct options *o, struct err *err)
+{
+    host_ctx.kernel_dir = str_fmt("%s/kernels", host_ctx.state_dir);
+    if (io_mkdirs(host_ctx.kernel_dir, 0700) != 0)
+        return cannot_listen(err, host_ctx.kernel_dir);
+    if (db_open(host_ctx.state_dir, err) != 0
+        || session_init(host_ctx.state_dir, o->password_file, err) != 0
+        || look_at_host(o, err) != 0 || open_listeners(o, err) != 0
+        || load_certificate(err) != 0)
+        return -1;
+    set_base_url();
+    if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0)
+        return -1;
+    return ops_boot(err);
+}
+
+/* Ready, and the end */
+
+static void say_ready(void)
+{
+    printf("ready");
+    if (host_ctx.https_address[0])
+        printf(" https://%s", host_ctx.https_address);
+    if (host_ctx.http_address[0])
+        printf(" http://%s", host_ctx.http_address);
+    printf(" unix:%s\n", daemon_state.unix_path);
+    (void)fflush(stdout); /* nobody may be reading */
+    notify_send("READY=1");
+}
+
+static void give_up(int sig UNUSED)
+{
+    _exit(0); /* all that was acknowledged is durable */
+}
+
+/* Whatever hangs: the daemon is gone in time, guests run on. */
+static void bound_the_end(void)
+{
+    struct itimerval t = { .it_value = { .tv_sec = STOP_AT_MOST_MS / 1000,
+                                         .tv_usec = STOP_AT_MOST_MS % 1000 * 1000 } };
+
+    (void)signal(SIGALRM, give_up);
+    (void)setitimer(ITIMER_REAL, &t, NULL);
+}
+
+/* Answer what is under way, briefly. Work on machines may outlast that; then the process just ends: at the next start
+ * its tasks are failed and machines are looked at. */
+static void stop(void)
+{
+    int64_t until = clock_now_us() + STOP_GRACE_US;
+    bool quiet;
+
+    notify_send("STOPPING=1");
+    (void)unlink(daemon_state.unix_path);
+    event_stop(true); /* whoever waits for events is answered now */
+    quiet = pool_drain(daemon_state.workers, until)
+            && pool_drain(daemon_state.tasks, until);
+    if (!quiet) {
+        log_info("stopped with calls under way");
+        _exit(0);
+    }
+    ops_done();
+    host_ctx.machine->done();
+    db_close();
+    pool_free(daemon_state.workers);
+    pool_free(daemon_state.tasks);
+    tls_server_free(daemon_state.tls);
+    log_info("stopped");
+}
+
+static int run(const struct options *o, struct err *err)
+{
+    if (paths_state(o->state_dir, &host_ctx.state_dir, err) != 0
+        || paths_runtime(o->runtime_dir, &host_ctx.runtime_dir, err) != 0)
+        return -1;
+    daemon_state.lock_fd = paths_lock(host_ctx.runtime_dir, err);
+    if (daemon_state.lock_fd < 0 || open_floors(o, err) != 0)
+        return -1;
+    daemon_state.workers = pool_new("worker", WORKERS_ACTIVE, WORKERS_MAX);
+    daemon_state.tasks = pool_new("task", TASKS_MAX, TASKS_MAX);
+    dispatch_init(daemon_state.tasks);
+    serve_init(daemon_state.tls);
+    if (listen_init(daemon_state.workers, err) != 0 || add_listeners(err) != 0)
+        return -1;
+    log_info("serai " SERAI_VERSION " serves %s", host_ctx.base_url);
+    say_ready();
+    if (listen_run(err) != 0)
+        return -1;
+    bound_the_end();
+    stop();
+    return 0;
+}
+
+static int complain(const struct err *err, int status)
+{
+    AUTO(free_str) char *text = err->detail ? NULL : err_text(err);
+
+    (void)fprintf(stderr, "seraid: %s\n", err->detail ? err->detail : text);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    AUTO(err_done) struct err err = { 0 };
+    struct options o;
+
+    if (options_parse(argc, argv, &o, &err) != 0)
+        return complain(&err, 2);
+    if (o.help || o.version) {
+        (void)fputs(o.help ? options_help : "seraid " SERAI_VERSION "\n", stdout);
+        return fflush(stdout) == 0 ? 0 : 1;
+    }
+    if (!o.rootless) {
+        (void)fputs("seraid: Full mode is not there yet; run seraid --rootless.\n", stderr);
+        return 1;
+    }
+    fill_standard_fds();
+    set_limits();
+    set_signals();
+    log_set_level(o.log_level);
+    log_set_thread("main");
+    return run(&o, &err) == 0 ? 0 : complain(&err, 1);
+}

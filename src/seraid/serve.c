@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a connection between two silences. Runs on a worker; whenever it waits for the client it is declared
+ * blocked, so that slow clients cost threads and never the places of others. */
+#include "seraid/serve.h"
+
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "seraid/handlers.h"
+#include "seraid/pool.h"
+
+#define LINGER_BYTES (1024 * 1024)
+#define LINGER_US    US_PER_SEC
+
+struct route {
+    enum http_method method;
+    const char *prefix;
+    serve_fn fn;
+};
+
+/* The longest prefix of the path wins, so that "/import_raw_vdi/" is "/import_raw_vdi". */
+static const struct route routes[] = {
+    { HTTP_POST, "/", http_rpc_post },
+    { HTTP_GET, "/export_raw_vdi", http_transfer_export_raw },
+    { HTTP_PUT, "/import_raw_vdi", http_transfer_import_raw },
+    { HTTP_CONNECT, "/console", http_console_connect },
+    { HTTP_GET, "/console", http_console_websocket },
+    { HTTP_GET, "/", http_web_get },
+    { HTTP_HEAD, "/", http_web_get },
+};
+
+static struct tls_server *server_tls; /* set before the first connection */
+
+void serve_init(struct tls_server *tls)
+{
+    server_tls = tls;
+}
+
+struct deadline serve_deadline(int64_t us)
+{
+    return deadline_in_cancel(us, listen_stop_fd());
+}
+
+void serve_answer(struct exchange *x, const struct http_resp *resp)
+{
+    /* Not cancelled by the stop of the daemon: an answer under way gets its moment. */
+    struct deadline d = deadline_in(SERVE_ANSWER_US);
+    struct http_resp r = *resp;
+    bool blocked = pool_blocked_begin();
+
+    r.close = r.close || x->close || !x->body_read;
+    if (http_respond(x->conn, x->req, &r, &d) != 0)
+        x->close = true;
+    if (blocked)
+        pool_blocked_end();
+    x->close = x->close || r.close;
+}
+
+void serve_text(struct exchange *x, int status, const char *extra, const char *text)
+{
+    AUTO(free_str) char *line = str_fmt("%s\n", text ? text : http_reason(status));
+
+    serve_answer(x, &(struct http_resp){ .status = status,
+                                         .content_type = "text/plain; charset=utf-8",
+                                         .extra = extra,
+                                         .body = line,
+                                         .body_len = __builtin_strlen(line) });
+}
+
+static const struct route *find_route(const struct http_req *r)
+{
+    const struct route *best = NULL;
+    size_t best_len = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+        size_t len = __builtin_strlen(routes[i].prefix);
+
+        if (routes[i].method == r->method && len > best_len
+            && str_starts(r->path, routes[i].prefix)) {
+            best = &routes[i];
+            best_len = len;
+        }
+    }
+    return best;
+}
+
+static void answer_options(struct exchange *x)
+{
+    serve_answer(
+        x, &(struct http_resp){
+               .status = 200,
+               .extra = "Access-Control-Allow-Origin: *\r\n"
+                        "Access-Control-Allow-Methods: POST, GET, PUT, OPTIONS\r\n"
+                        "Access-Control-Allow-Headers: Content-Type, Authorization\r\n"
+                        "Access-Control-Max-Age: 86400\r\n" });
+}
+
+static void route(struct exchange *x)
+{
+    const struct route *r = find_route(x->req);
+
+    if (r)
+        r->fn(x);
+    else if (x->req->method == HTTP_OPTIONS)
+        answer_options(x);
+    else if (x->req->method == HTTP_DELETE || x->req->method == HTTP_OTHER)
+        serve_text(x, 405, "Allow: GET, HEAD, POST, PUT, CONNECT, OPTIONS\r\n", NULL);
+    else
+        serve_text(x, 404, NULL, NULL);
+}
+
+/* Read what the client still sends, for a moment: closing over unread data would destroy the answer on its way. */
+static void linger(struct conn *c)
+{
+    struct deadline d = serve_deadline(LINGER_US);
+    char waste[4096];
+    size_t total = 0;
+    ssize_t n;
+
+    if (!conn_is_tls(c))
+        (void)shutdown(conn_fd(c), SHUT_WR); /* the peer sees the end, and ends too */
+    do {
+        n = conn_read(c, waste, sizeof(waste), &d);
+        total += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && total < LINGER_BYTES);
+}
+
+static void answer_bad_head(struct exchange *x, int status, const struct err *err)
+{
+    if (status == 0)
+        return;
+    x->close = true;
+    serve_text(x, status, NULL, err->detail ? err->detail : NULL);
+    linger(x->conn);
+}
+
+/* One request. False: the connection is done. */
+static bool serve_request(struct conn *conn, struct http_req *req)
+{
+    struct exchange x = { .conn = conn, .req = req };
+    struct deadline d = serve_deadline(SERVE_HEAD_US);
+    AUTO(err_done) struct err err = { 0 };
+    bool blocked = pool_blocked_begin();
+    int status = 0, rc = http_read_head(conn, req, &d, &status, &err);
+
+    if (blocked)
+        pool_blocked_end();
+    if (rc < 0)
+        answer_bad_head(&x, status, &err);
+    if (rc <= 0)
+        return false;
+    x.body_read = !(req->has_length && req->length > 0) && !req->chunked;
+    route(&x);
+    if (!x.body_read)
+        linger(conn);
+    return !x.close && req->keep_alive;
+}
+
+static bool open_conn(struct peer *p)
+{
+    struct deadline d = serve_deadline(SERVE_HEAD_US);
+    bool blocked;
+
+    if (p->conn)
+        return true;
+    if (p->kind != LISTEN_TLS) {
+        p->conn = conn_plain(TAKE_FD(p->fd));
+        return true;
+    }
+    blocked = pool_blocked_begin();
+    p->conn = conn_accept_tls(TAKE_FD(p->fd), server_tls, &d);
+    if (blocked)
+        pool_blocked_end();
+    return p->conn != NULL;
+}
+
+void serve_peer(void *arg)
+{
+    struct peer *p = arg;
+    struct http_req *req;
+    bool more = open_conn(p);
+
+    if (!more) {
+        listen_drop(p);
+        return;
+    }
+    req = http_req_new();
+    do
+        more = serve_request(p->conn, req);
+    while (more && conn_buffered(p->conn));
+    http_req_free(req);
+    if (more)
+        listen_park(p);
+    else
+        listen_drop(p);
+}
