@@ -11,7 +11,8 @@
 enum enc { ENC_JSON, ENC_XML };
 
 void enc_value(struct buf *out, enum enc enc, const struct ty *ty, const void *p);
-void enc_record(struct buf *out, enum enc enc, const struct class_def *cls, const void *rec);
+void enc_record(struct buf *out, enum enc enc, const struct class_def *cls,
+                const void *rec);
 
 /* Hand-made answers. Members and items keep their own comma state in first. */
 void enc_struct_begin(struct buf *out, enum enc enc);
@@ -23,7 +24,8 @@ void enc_item_begin(struct buf *out, enum enc enc, bool *first);
 void enc_array_end(struct buf *out, enum enc enc);
 void enc_string(struct buf *out, enum enc enc, const char *s);
 void enc_int(struct buf *out, enum enc enc, int64_t v);
-void enc_int32(struct buf *out, enum enc enc, int32_t v); /* a real <i4> (valid_ref_counts) */
+void enc_int32(struct buf *out, enum enc enc,
+               int32_t v); /* a real <i4> (valid_ref_counts) */
 void enc_bool(struct buf *out, enum enc enc, bool v);
 void enc_ref(struct buf *out, enum enc enc, const struct ref *r);
 void enc_date(struct buf *out, enum enc enc, int64_t wall_us);

@@ -10,6 +10,7 @@
 #include "model/value.h"
 
 enum access { ACCESS_RO, ACCESS_CTOR, ACCESS_RW }; /* RO/runtime, RO/constructor, RW */
+
 enum life { LIFE_PUBLISHED, LIFE_PROTOTYPED, LIFE_DEPRECATED, LIFE_REMOVED };
 
 /* Role bits of call_def.roles: a session may call when (session->roles & call->roles) != 0. */
@@ -35,12 +36,12 @@ struct field_def {
     uint16_t id;     /* index in class_def.fields, = F_... */
     uint8_t access;
     uint8_t life;
-    bool is_volatile;      /* not stored: metrics, operations, inverse sets */
-    uint16_t inverse_class; /* SET of REF kept by the database as the inverse of */
-    uint16_t inverse_field; /* that field (a REF) of that class; 0,0: none */
+    bool is_volatile;         /* not stored: metrics, operations, inverse sets */
+    uint16_t inverse_class;   /* SET of REF kept by the database as the inverse of */
+    uint16_t inverse_field;   /* that field (a REF) of that class; 0,0: none */
     const char *default_json; /* NULL: required by create */
     const struct map_key_role *key_roles; /* terminated by key NULL; may be NULL */
-    const char *unit; /* "bytes", "KiB", "s", ...; may be NULL */
+    const char *unit;                     /* "bytes", "KiB", "s", ...; may be NULL */
     const char *doc;
 };
 
@@ -62,7 +63,14 @@ enum call_kind {
 };
 
 /* Where a call runs. Today one host serves all of them; the forwarding layer reads this. */
-enum call_on { ON_ANY, ON_COORDINATOR, ON_VM_RESIDENT, ON_PBD_HOST, ON_SELF_HOST, ON_PLACEMENT };
+enum call_on {
+    ON_ANY,
+    ON_COORDINATOR,
+    ON_VM_RESIDENT,
+    ON_PBD_HOST,
+    ON_SELF_HOST,
+    ON_PLACEMENT
+};
 
 struct param_def {
     const char *name;
@@ -79,16 +87,17 @@ struct call_def {
     uint8_t kind;
     uint8_t life;
     uint8_t on;
-    uint8_t roles; /* 0: nobody may (xapi-internal) unless no_session */
-    bool no_session;  /* takes no session_id parameter (the two logins) */
+    uint8_t roles;   /* 0: nobody may (xapi-internal) unless no_session */
+    bool no_session; /* takes no session_id parameter (the two logins) */
     bool has_async;
-    bool raw_result;  /* the function writes its answer to call->out itself */
-    uint16_t field;   /* of the *_FIELD, ADD and REMOVE kinds */
+    bool raw_result;   /* the function writes its answer to call->out itself */
+    uint16_t field;    /* of the *_FIELD, ADD and REMOVE kinds */
     uint16_t n_params; /* without the session */
     uint16_t args_size;
     const struct param_def *params;
     const struct ty *result;
-    const char *op; /* current_operations entry held on the first parameter's object; may be NULL */
+    const char *
+        op; /* current_operations entry held on the first parameter's object; may be NULL */
     const char *const *errors; /* NULL-terminated; may be NULL */
     const char *doc;
 };
@@ -115,14 +124,14 @@ extern const struct call_def schema_calls[CALL_COUNT];
 struct error_def {
     const char *code;
     const char *const *params; /* NULL-terminated names */
-    const char *sentence; /* for people; {0}, {1} stand for the parameters */
-    const char *hint;     /* what to do, or NULL */
+    const char *sentence;      /* for people; {0}, {1} stand for the parameters */
+    const char *hint;          /* what to do, or NULL */
 };
 
 extern const struct error_def schema_errors[];
 extern const size_t schema_n_errors;
 
-const struct class_def *schema_class(const char *name);   /* exact; NULL: none */
+const struct class_def *schema_class(const char *name); /* exact; NULL: none */
 const struct class_def *schema_class_any_case(const char *name);
 const struct field_def *schema_field(const struct class_def *cls, const char *name);
 /* "VM.start", "VM_start"; Async prefix not handled here. NULL: none. */
@@ -136,5 +145,5 @@ const char *schema_call_name(const struct call_def *call);
 void *record_new(const struct class_def *cls); /* schema defaults; given */
 void record_free(const struct class_def *cls, void *rec);
 void *record_copy(const struct class_def *cls, const void *rec); /* given */
-void *record_field(const struct field_def *f, const void *rec);  /* address of the storage */
+void *record_field(const struct field_def *f, const void *rec); /* address of the storage */
 #endif

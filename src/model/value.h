@@ -57,7 +57,7 @@ struct enum_def {
 
 struct ty {
     enum ty_kind kind;
-    uint16_t size;    /* of the storage; 0 for VOID and RAW */
+    uint16_t size; /* of the storage; 0 for VOID and RAW */
     uint16_t align;
     uint16_t cls;     /* REF, RECORD: enum class_id */
     uint16_t val_off; /* MAP: offset of val in an entry */
@@ -79,27 +79,36 @@ extern const char value_empty[1];
 bool ref_is_null(const struct ref *r);
 bool ref_eq(const struct ref *a, const struct ref *b);
 struct ref ref_new(void);
-void ref_text(const struct ref *r, char out[static REF_TEXT_SIZE]); /* OpaqueRef:NULL for null */
+void ref_text(const struct ref *r,
+              char out[static REF_TEXT_SIZE]); /* OpaqueRef:NULL for null */
 /* "OpaqueRef:<uuid>", "OpaqueRef:NULL", "" and "Ref:*" (both null). False for anything else. */
 bool ref_parse(const char *s, struct ref *out);
 
 /* Life. p points to storage of ty. */
-void value_init(const struct ty *ty, void *p); /* "", 0, false, first enum value, null, empty, new record */
+void value_init(const struct ty *ty,
+                void *p); /* "", 0, false, first enum value, null, empty, new record */
 void value_done(const struct ty *ty, void *p); /* frees what it owns; p is then all zero */
-void value_copy(const struct ty *ty, void *dst, const void *src); /* dst uninitialised or zero */
-bool value_eq(const struct ty *ty, const void *a, const void *b); /* sets and maps without regard to order */
-size_t value_bytes(const struct ty *ty, const void *p); /* heap owned, for limits and metrics */
+void value_copy(const struct ty *ty, void *dst,
+                const void *src); /* dst uninitialised or zero */
+bool value_eq(const struct ty *ty, const void *a,
+              const void *b); /* sets and maps without regard to order */
+size_t value_bytes(const struct ty *ty,
+                   const void *p); /* heap owned, for limits and metrics */
 
 /* Typed helpers for hand-written code */
-void str_put(const char **dst, const char *s); /* replace a STRING storage; s copied; NULL is "" */
-void str_give(const char **dst, char *s);      /* the same, s taken */
+void str_put(const char **dst,
+             const char *s); /* replace a STRING storage; s copied; NULL is "" */
+void str_give(const char **dst, char *s); /* the same, s taken */
 
 /* Sets of any element and string-keyed maps; the key or element is given as a pointer to storage. */
-size_t set_find(const struct ty *ty, const void *set, const void *elem); /* index or SIZE_MAX */
-bool set_add(const struct ty *ty, void *set, const void *elem);          /* false: was there */
-bool set_remove(const struct ty *ty, void *set, const void *elem);       /* false: was not there */
+size_t set_find(const struct ty *ty, const void *set,
+                const void *elem);                              /* index or SIZE_MAX */
+bool set_add(const struct ty *ty, void *set, const void *elem); /* false: was there */
+bool set_remove(const struct ty *ty, void *set,
+                const void *elem); /* false: was not there */
 size_t map_find(const struct ty *ty, const void *map, const void *key);
-bool map_put(const struct ty *ty, void *map, const void *key, const void *val); /* false: replaced */
+bool map_put(const struct ty *ty, void *map, const void *key,
+             const void *val); /* false: replaced */
 bool map_remove(const struct ty *ty, void *map, const void *key);
 void *map_key(const struct ty *ty, const void *map, size_t i);
 void *map_val(const struct ty *ty, const void *map, size_t i);
@@ -109,7 +118,7 @@ void *map_val(const struct ty *ty, const void *map, size_t i);
  * "true"/"false"; DATETIME: text; ENUM: one of its names, exactly; MAP: an object (int and ref keys as
  * text); OPTION: null or "" is none; RECORD: an object, absent fields take their schema default,
  * unknown members are ignored (clients send whole records of other versions). Equal elements of a set
- * and equal keys of a map count once. FLOAT also takes null for NaN, as JSON is written.
+ * and equal keys of a map count once. A FLOAT from outside is finite; null reads as 0.
  * what: the parameter or field name used in errors. out: uninitialised or zero, written on success only.
  * Errors: FIELD_TYPE_ERROR(what), INVALID_VALUE(what, value) for an unknown enum name,
  * HANDLE_INVALID(class, text) for text that cannot be a reference. */
