@@ -364,28 +364,6 @@ TEST(json_depth)
     }
 }
 
-/* Brackets in strings do not nest, also behind an escaped quote; neither do neighbours. */
-TEST(depth_counts_what_is_open)
-{
-    AUTO(free_str) char *brackets = nested("[", "", "", 100);
-    AUTO(free_str)
-    char *text = str_fmt("{\"method\":\"m\",\"params\":[\"\\\"%s\"]}", brackets);
-    AUTO(free_str) char *wide = nested("[],{},", "1", "", 100);
-    AUTO(free_str) char *row = str_fmt("{\"method\":\"m\",\"params\":[%s]}", wide);
-    AUTO(free_str)
-    char *values = nested("<value><array><data/></array></value><value><struct/></value>",
-                          "", "", 100);
-    AUTO(free_str)
-    char *xml = str_fmt("<value><array><data>%s</data></array></value>", values);
-    AUTO(rpc_req_done) struct rpc_req quoted = { 0 }, many = { 0 };
-    CHECK_INT(jsonrpc_parse(text, strlen(text), &quoted, NULL), 0);
-    CHECK_INT(json_string_length(json_array_get(quoted.params, 0)), 101);
-    CHECK_INT(jsonrpc_parse(row, strlen(row), &many, NULL), 0);
-    CHECK_INT(json_array_size(many.params), 201);
-    AUTO(free_json) json_t *tree = xmlrpc_parse_value(xml, strlen(xml), NULL);
-    CHECK_INT(json_array_size(tree), 200);
-}
-
 TEST(json_responses)
 {
     static const struct {
@@ -482,39 +460,6 @@ TEST(error_answers)
     json_t *back = json_loads(two, 0, NULL);
     CHECK(back != NULL);
     json_decref(back);
-}
-
-/* One U+FFFD for each byte that cannot stand in an answer. */
-TEST(error_answers_are_clean_text)
-{
-    static const struct {
-        const char *in;
-        int replaced;
-    } cases[] = {
-        { "\xef\xbf\xbe", 3 },     { "\xef\xbf\xbf", 3 },
-        { "\xef\xbf\xbd", 1 },     { "\xed\xa0\x80", 3 },
-        { "\xed\x9f\xbf", 0 },     { "\xe0\x80\x80", 3 },
-        { "\xc0\x80", 2 },         { "\xf0\x8f\xbf\xbf", 4 },
-        { "\xf4\x90\x80\x80", 4 }, { "\xf4\x8f\xbf\xbf", 0 },
-        { "\xf5\x80\x80\x80", 4 }, { "\xe2\x82", 2 },
-        { "\xe2\x82x", 2 },        { "\x80", 1 },
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        for (enum rpc_kind kind = RPC_XML; kind <= RPC_JSON2; kind++) {
-            AUTO(buf_done) struct buf b = BUF_INIT(0);
-            int n = 0;
-            rpc_answer_error(&b, kind, NULL, "X", &cases[i].in, 1, NULL);
-            for (const char *p = b.data; (p = strstr(p, "\xef\xbf\xbd")); p += 3)
-                n++;
-            if (n != cases[i].replaced)
-                test_fail(__FILE__, __LINE__, "case %zu, kind %d: %d", i, (int)kind, n);
-            json_t *tree = kind == RPC_XML ? xmlrpc_parse_response(b.data, b.len, NULL)
-                                           : json_loadb(b.data, b.len, 0, NULL);
-            CHECK(tree != NULL);
-            json_decref(tree);
-        }
-    }
 }
 
 TEST(codes_are_interned)
