@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# Thin: meson does the work. Every target installs what it lacks first (make deps does just that).
+BUILD ?= build
+JOBS  ?= 2
+
+.PHONY: all run check deps bench lint crash fuzz clean
+all: $(BUILD)/build.ninja
+	ninja -j$(JOBS) -C $(BUILD)
+
+$(BUILD)/build.ninja: | deps-build
+	meson setup $(BUILD)
+
+.PHONY: deps-build deps-run deps-test deps-bench
+deps-build deps-run deps-test deps-bench:
+	@tools/deps $(@:deps-%=%)
+
+deps: deps-build deps-run deps-test
+
+# Build a Debian guest, start the daemon, boot the guest: the main job.
+run: deps-run all
+	@tools/run
+
+# Every test: ordinary, sanitizer and thread-sanitizer builds, real clients, real guests.
+check: deps-run deps-test
+	@tools/test
+
+# Figures beside the named rivals, as ratios.
+bench: deps-run deps-bench all
+	@bench/run
+
+# What machines say about the sources: format, floors, warnings, analysers.
+lint: deps-test
+	@tools/check
+
+clean:
+	rm -rf $(BUILD) build-*
