@@ -85,6 +85,18 @@ static int enter(struct tx *tx, enum class_id cls, const struct ref *self, const
     return 0;
 }
 
+int op_check(enum class_id cls, const struct ref *self, int op, struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(self, text);
+    db_lock();
+    const void *rec = db_get(cls, self);
+    int rc = rec ? check(cls, self, rec, op, err)
+                 : err_set(err, ERR_HANDLE_INVALID, schema_classes[cls].name, text);
+    db_unlock();
+    return rc;
+}
+
 int op_begin(enum class_id cls, const struct ref *self, const char *op,
              const struct ref *task, struct err *err)
 {

@@ -23,6 +23,9 @@ void ops_lock_register(enum class_id cls, ops_allowed_fn allowed, ops_why_fn why
  * Errors: HANDLE_INVALID(class, ref), and what the why function says. */
 int op_begin(enum class_id cls, const struct ref *self, const char *op,
              const struct ref *task, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* Could it begin now? op: index in the operations enum. The same errors. */
+int op_check(enum class_id cls, const struct ref *self, int op, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 /* The object may be gone by now. */
 void op_end(enum class_id cls, const struct ref *self, const struct ref *task)
     EXCLUDES(db_mutex);
