@@ -19,7 +19,8 @@
 struct call {
     const struct call_def *def;
     struct session session; /* roles 0 and null ref for the logins */
-    struct ref task;        /* the task of an Async call, else a made-up key for current_operations */
+    struct ref
+        task; /* the task of an Async call, else a made-up key for current_operations */
     bool async;
     struct deadline deadline; /* cancel_fd of the task; at_us by the kind of call */
     enum enc enc;             /* raw_result calls: write to out in this encoding */
@@ -33,7 +34,14 @@ struct tx *call_tx(const struct call *call) ACQUIRE(db_mutex);
 /* Begin one in the daemon's own name; why: "qemu:SHUTDOWN", "start-up". */
 struct tx *daemon_tx(const char *why) ACQUIRE(db_mutex);
 /* The record, or HANDLE_INVALID(class, ref) and NULL. Borrowed until db_unlock(). */
-const void *call_get(enum class_id cls, const struct ref *ref, struct err *err) REQUIRES(db_mutex);
+const void *call_get(enum class_id cls, const struct ref *ref, struct err *err)
+    REQUIRES(db_mutex);
+/* A copy to make a new object of: without uuid, running operations and other volatile fields. Given. */
+void *call_copy_fresh(enum class_id cls, const void *rec) MUST_CHECK;
+/* HANDLE_INVALID(class, ref) for an object that is no longer there. Always -1. */
+int call_gone(enum class_id cls, const struct ref *ref, struct err *err);
+/* Has the task been cancelled? */
+bool call_cancelled(const struct call *call);
 /* Progress of the task, when there is one. */
 void call_progress(const struct call *call, double fraction);
 #endif

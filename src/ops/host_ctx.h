@@ -12,13 +12,14 @@ struct host_ctx {
     const struct machine_ops *machine;
     bool rootless;
     char *state_dir, *runtime_dir;
-    char *kernel_dir;   /* the one folder PV_kernel and PV_ramdisk may name files in */
-    char *qemu;         /* path of the binary */
+    char *kernel_dir; /* the one folder PV_kernel and PV_ramdisk may name files in */
+    char *qemu;       /* path of the binary */
     struct accel accel;
     struct inventory inventory;
     char *https_address; /* "10.0.0.7:443": what is really listened on; "" when none */
     char *http_address;
-    char *base_url;      /* "https://10.0.0.7" or "https://127.0.0.1:8443": for console.location */
+    char *
+        base_url; /* "https://10.0.0.7" or "https://127.0.0.1:8443": for console.location */
     char *cert_file;
 };
 

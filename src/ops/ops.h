@@ -17,12 +17,13 @@ void ops_done(void);
 
 /* Implicit create and destroy of classes whose records need more than the table does (VM, VBD, VIF, VDI, ...): NULL where the generic one
  * serves. Same contract as an operation; create's args is the record. */
-typedef int (*ops_create_fn)(struct call *call, void *rec /* taken */, struct ref *result, struct err *err);
+typedef int (*ops_create_fn)(struct call *call, void *rec /* taken */, struct ref *result,
+                             struct err *err);
 typedef int (*ops_destroy_fn)(struct call *call, const struct ref *self, struct err *err);
 /* Runs before the generic set/add/remove of a field is committed: refuse or normalise. NULL: nothing to check.
  * value: storage of the field's type after the change. */
-typedef int (*ops_check_set_fn)(struct call *call, const struct ref *self, unsigned field, const void *value,
-                                struct err *err) REQUIRES(db_mutex);
+typedef int (*ops_check_set_fn)(struct call *call, const struct ref *self, unsigned field,
+                                const void *value, struct err *err) REQUIRES(db_mutex);
 
 struct ops_class_hooks {
     ops_create_fn create;
@@ -34,9 +35,13 @@ struct ops_class_hooks {
 const struct ops_class_hooks *ops_hooks(enum class_id cls); /* never NULL */
 
 /* Transfers, for seraid's HTTP handlers. Both end the client's task in call->task themselves. */
-int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length /* UINT64_MAX: unknown */,
-                   ssize_t (*read)(void *arg, void *p, size_t n), void *arg, struct err *err) MUST_CHECK;
-int vdi_export_raw(struct call *call, const struct ref *vdi, int *fd_out, uint64_t *size_out, struct err *err) MUST_CHECK;
+int vdi_import_raw(struct call *call, const struct ref *vdi,
+                   uint64_t length /* UINT64_MAX: unknown */,
+                   ssize_t (*read)(void *arg, void *p, size_t n), void *arg,
+                   struct err *err) MUST_CHECK;
+int vdi_export_raw(struct call *call, const struct ref *vdi, int *fd_out,
+                   uint64_t *size_out, struct err *err) MUST_CHECK;
 /* Resolve a console reference or VM uuid/ref of an HTTP console request to the VM and protocol. text: vt100 instead of rfb. */
-int console_resolve(const char *ref_or_uuid, char vm_uuid_out[static UUID_TEXT_SIZE], bool *text_out, struct err *err) MUST_CHECK;
+int console_resolve(const char *ref_or_uuid, char vm_uuid_out[static UUID_TEXT_SIZE],
+                    bool *text_out, struct err *err) MUST_CHECK;
 #endif

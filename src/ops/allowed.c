@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What may run now: one table row per operation, one pure function per class. current_operations, power state,
+ * blocked_operations and attachments decide. The why function words the refusal with the code clients switch on. */
+#include <ctype.h>
+#include <string.h>
+
+#include "api/errors.h"
+#include "base/mem.h"
+#include "model/ops_lock.h"
+#include "ops/vm.h"
+
+#define BIT(op) (UINT64_C(1) << (op))
+
+enum {
+    HALTED = 1 << VM_POWER_STATE_HALTED,
+    PAUSED = 1 << VM_POWER_STATE_PAUSED,
+    RUNNING = 1 << VM_POWER_STATE_RUNNING,
+    SUSPENDED = 1 << VM_POWER_STATE_SUSPENDED,
+    ANY = HALTED | PAUSED | RUNNING | SUSPENDED,
+};
+
+/* In which power states an operation may start, whether templates and plain VMs may, and beside which running ones. */
+struct vm_rule {
+    uint8_t op, states;
+    bool vm, template;
+    uint64_t beside;
+};
+
+static const uint64_t clean_ops = BIT(VM_OPERATIONS_CLEAN_SHUTDOWN)
+                                  | BIT(VM_OPERATIONS_CLEAN_REBOOT)
+                                  | BIT(VM_OPERATIONS_SHUTDOWN);
+
+static const struct vm_rule vm_rules[] = {
+    { VM_OPERATIONS_START, HALTED, true, false, 0 },
+    { VM_OPERATIONS_START_ON, HALTED, true, false, 0 },
+    { VM_OPERATIONS_PAUSE, RUNNING, true, false, 0 },
+    { VM_OPERATIONS_UNPAUSE, PAUSED, true, false, 0 },
+    { VM_OPERATIONS_CLEAN_SHUTDOWN, RUNNING, true, false, 0 },
+    { VM_OPERATIONS_CLEAN_REBOOT, RUNNING, true, false, 0 },
+    { VM_OPERATIONS_SHUTDOWN, RUNNING, true, false, 0 },
+    /* force wins over a guest that does not answer */
+    { VM_OPERATIONS_HARD_SHUTDOWN, RUNNING | PAUSED | SUSPENDED, true, false,
+      ~UINT64_C(0) },
+    { VM_OPERATIONS_HARD_REBOOT, RUNNING | PAUSED, true, false, ~UINT64_C(0) },
+    { VM_OPERATIONS_POWER_STATE_RESET, ANY, true, false, ~UINT64_C(0) },
+    { VM_OPERATIONS_CLONE, HALTED, true, true,
+      BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) },
+    { VM_OPERATIONS_COPY, HALTED, true, true,
+      BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) },
+    { VM_OPERATIONS_PROVISION, HALTED, true, true, 0 },
+    { VM_OPERATIONS_MAKE_INTO_TEMPLATE, HALTED, true, false, 0 },
+    { VM_OPERATIONS_DESTROY, HALTED, true, true, 0 },
+    { VM_OPERATIONS_CHANGING_VCPUS, HALTED, true, true, 0 },
+    { VM_OPERATIONS_CHANGING_MEMORY_LIMITS, HALTED, true, true, 0 },
+    { VM_OPERATIONS_CHANGING_STATIC_RANGE, HALTED, true, true, 0 },
+    { VM_OPERATIONS_CHANGING_DYNAMIC_RANGE, HALTED, true, true, 0 },
+};
+
+static uint64_t running_ops(const struct map_string_enum *current)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < current->n; i++)
+        bits |= BIT(current->v[i].val);
+    return bits;
+}
+
+static const struct vm_rule *vm_rule(int op)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(vm_rules); i++)
+        if (vm_rules[i].op == op)
+            return &vm_rules[i];
+    return NULL;
+}
+
+/* Operations that hard_shutdown and its like may overtake: those that wait for the guest. */
+static bool fits_beside(const struct vm_rule *r, uint64_t running)
+{
+    if (r->beside == ~UINT64_C(0))
+        return (running & ~clean_ops) == 0;
+    return (running & ~r->beside) == 0;
+}
+
+static bool vm_blocked(const struct vm_rec *vm, int op, const char **code_out)
+{
+    for (size_t i = 0; i < vm->blocked_operations.n; i++)
+        if (vm->blocked_operations.v[i].key == op) {
+            *code_out = vm->blocked_operations.v[i].val;
+            return true;
+        }
+    return false;
+}
+
+static void vm_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self;
+    const struct vm_rec *vm = rec;
+    uint64_t running = running_ops(&vm->current_operations);
+    const char *code;
+    for (size_t i = 0; i < ARRAY_SIZE(vm_rules); i++) {
+        const struct vm_rule *r = &vm_rules[i];
+        if ((r->states & 1 << vm->power_state) && (vm->is_a_template ? r->template : r->vm)
+            && fits_beside(r, running) && !vm_blocked(vm, r->op, &code)
+            && !(r->op == VM_OPERATIONS_DESTROY && vm->is_default_template))
+            *allowed |= BIT(r->op);
+    }
+}
+
+/* Lower case, as clients expect power states in errors. */
+static void state_names(unsigned states, struct buf *out)
+{
+    const struct enum_def *e = schema_classes[CLASS_VM].fields[F_VM_POWER_STATE].ty->enm;
+    for (int i = 0; i < e->n; i++)
+        if (states & 1u << i) {
+            if (out->len)
+                buf_add_str(out, ", ");
+            for (const char *p = e->values[i]; *p; p++)
+                buf_add_char(out, (char)tolower((unsigned char)*p));
+        }
+}
+
+static const char *op_name(enum class_id cls, unsigned field, int op)
+{
+    return schema_classes[cls].fields[field].ty->elem->enm->values[op];
+}
+
+/* OTHER_OPERATION_IN_PROGRESS(class, object, operation, task) for the first entry of current. */
+static void other_operation(enum class_id cls, const char *self, unsigned allowed_field,
+                            const struct map_string_enum *current, struct err *err)
+{
+    (void)err_set(err, ERR_OTHER_OPERATION_IN_PROGRESS, schema_classes[cls].name, self,
+                  op_name(cls, allowed_field, current->v[0].val), current->v[0].key);
+}
+
+static void vm_why(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    const struct vm_rec *vm = rec;
+    const struct vm_rule *r = vm_rule(op);
+    char text[REF_TEXT_SIZE];
+    const char *code;
+    ref_text(self, text);
+    if (!r) {
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                      "this operation is not available on this host yet");
+    } else if (vm_blocked(vm, op, &code)) {
+        (void)err_set(err, ERR_OPERATION_BLOCKED, text, code);
+    } else if (vm->is_a_template && !r->template) {
+        (void)err_set(err, ERR_VM_IS_TEMPLATE, text);
+    } else if (op == VM_OPERATIONS_DESTROY && vm->is_default_template) {
+        (void)err_set(err, ERR_VM_CANNOT_DELETE_DEFAULT_TEMPLATE, text);
+    } else if (!(r->states & 1 << vm->power_state)) {
+        AUTO(buf_done) struct buf want = BUF_INIT(128), is = BUF_INIT(128);
+        state_names(r->states, &want);
+        state_names(1u << vm->power_state, &is);
+        (void)err_set(err, ERR_VM_BAD_POWER_STATE, text, buf_str(&want), buf_str(&is));
+    } else if (vm->current_operations.n) {
+        other_operation(CLASS_VM, text, F_VM_ALLOWED_OPERATIONS, &vm->current_operations,
+                        err);
+    } else {
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                      op_name(CLASS_VM, F_VM_ALLOWED_OPERATIONS, op));
+    }
+}
+
+/* ---- VBD and VIF ------------------------------------------------------------------------------------- */
+
+static void vbd_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self;
+    const struct vbd_rec *vbd = rec;
+    const struct vm_rec *vm = db_get(CLASS_VM, &vbd->VM);
+    if (!vm || vbd->current_operations.n)
+        return;
+    bool live = vm->power_state == VM_POWER_STATE_RUNNING
+                || vm->power_state == VM_POWER_STATE_PAUSED;
+    if (!live && vm->power_state == VM_POWER_STATE_HALTED)
+        *allowed |= BIT(VBD_OPERATIONS_ATTACH);
+    if (!live && vbd->type == VBD_TYPE_CD)
+        *allowed |= BIT(vbd->empty ? VBD_OPERATIONS_INSERT : VBD_OPERATIONS_EJECT);
+}
+
+static void vbd_why(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    const struct vbd_rec *vbd = rec;
+    char text[REF_TEXT_SIZE], vm_text[REF_TEXT_SIZE];
+    ref_text(self, text);
+    ref_text(&vbd->VM, vm_text);
+    if (vbd->current_operations.n)
+        other_operation(CLASS_VBD, text, F_VBD_ALLOWED_OPERATIONS, &vbd->current_operations,
+                        err);
+    else if (op == VBD_OPERATIONS_INSERT && vbd->type != VBD_TYPE_CD)
+        (void)err_set(err, ERR_VBD_NOT_REMOVABLE_MEDIA, text);
+    else if (op == VBD_OPERATIONS_EJECT && vbd->type != VBD_TYPE_CD)
+        (void)err_set(err, ERR_VBD_NOT_REMOVABLE_MEDIA, text);
+    else if (op == VBD_OPERATIONS_INSERT && !vbd->empty)
+        (void)err_set(err, ERR_VBD_NOT_EMPTY, text);
+    else if (op == VBD_OPERATIONS_EJECT && vbd->empty)
+        (void)err_set(err, ERR_VBD_IS_EMPTY, text);
+    else
+        (void)err_set(
+            err, ERR_OPERATION_NOT_ALLOWED,
+            "devices of a running VM cannot be changed yet: shut the VM down first");
+}
+
+static void vif_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self;
+    const struct vif_rec *vif = rec;
+    const struct vm_rec *vm = db_get(CLASS_VM, &vif->VM);
+    if (vm && vm->power_state == VM_POWER_STATE_HALTED && !vif->current_operations.n)
+        *allowed |= BIT(VIF_OPERATIONS_ATTACH);
+}
+
+static void vif_why(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    (void)self, (void)rec, (void)op;
+    (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                  "devices of a running VM cannot be changed yet: shut the VM down first");
+}
+
+/* ---- VDI and SR -------------------------------------------------------------------------------------- */
+
+static bool vdi_attached(const struct vdi_rec *vdi) REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < vdi->VBDs.n; i++)
+        if (((const struct vbd_rec *)db_get(CLASS_VBD, &vdi->VBDs.v[i]))
+                ->currently_attached)
+            return true;
+    return false;
+}
+
+static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self;
+    const struct vdi_rec *vdi = rec;
+    uint64_t copying = BIT(VDI_OPERATIONS_CLONE) | BIT(VDI_OPERATIONS_COPY);
+    uint64_t running = running_ops(&vdi->current_operations);
+    if (running & ~copying)
+        return;
+    bool attached = vdi_attached(vdi);
+    *allowed |= BIT(VDI_OPERATIONS_UPDATE);
+    if (!attached || vdi->read_only)
+        *allowed |= copying;
+    if (!attached && !running)
+        *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET)
+                    | BIT(VDI_OPERATIONS_RESIZE);
+}
+
+static void vdi_why(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    const struct vdi_rec *vdi = rec;
+    char text[REF_TEXT_SIZE];
+    ref_text(self, text);
+    if (vdi->current_operations.n)
+        other_operation(CLASS_VDI, text, F_VDI_ALLOWED_OPERATIONS, &vdi->current_operations,
+                        err);
+    else if (vdi_attached(vdi))
+        (void)err_set(err, ERR_VDI_IN_USE, text,
+                      op_name(CLASS_VDI, F_VDI_ALLOWED_OPERATIONS, op));
+    else
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                      "this operation is not available on this host yet");
+}
+
+static void sr_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self;
+    const struct sr_rec *sr = rec;
+    bool plugged = false;
+    for (size_t i = 0; i < sr->PBDs.n; i++)
+        plugged |=
+            ((const struct pbd_rec *)db_get(CLASS_PBD, &sr->PBDs.v[i]))->currently_attached;
+    *allowed |= BIT(STORAGE_OPERATIONS_PBD_CREATE) | BIT(STORAGE_OPERATIONS_PLUG);
+    if (plugged)
+        *allowed |= BIT(STORAGE_OPERATIONS_UNPLUG) | BIT(STORAGE_OPERATIONS_SCAN)
+                    | BIT(STORAGE_OPERATIONS_UPDATE);
+    else
+        *allowed |= BIT(STORAGE_OPERATIONS_FORGET) | BIT(STORAGE_OPERATIONS_PBD_DESTROY);
+    if (plugged && !str_eq(sr->content_type, "iso"))
+        *allowed |= BIT(STORAGE_OPERATIONS_VDI_CREATE) | BIT(STORAGE_OPERATIONS_VDI_DESTROY)
+                    | BIT(STORAGE_OPERATIONS_VDI_CLONE) | BIT(STORAGE_OPERATIONS_VDI_RESIZE)
+                    | BIT(STORAGE_OPERATIONS_DESTROY);
+}
+
+static void sr_why(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    const struct sr_rec *sr = rec;
+    char text[REF_TEXT_SIZE];
+    ref_text(self, text);
+    if (op == STORAGE_OPERATIONS_FORGET && sr->PBDs.n)
+        (void)err_set(err, ERR_SR_HAS_PBD, text);
+    else if (sr->current_operations.n)
+        other_operation(CLASS_SR, text, F_SR_ALLOWED_OPERATIONS, &sr->current_operations,
+                        err);
+    else
+        (void)err_set(err, ERR_SR_NOT_ATTACHED, text);
+}
+
+/* ---- the others -------------------------------------------------------------------------------------- */
+
+static void host_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self;
+    const struct host_rec *host = rec;
+    *allowed |= host->enabled ? BIT(HOST_ALLOWED_OPERATIONS_VM_START)
+                                    | BIT(HOST_ALLOWED_OPERATIONS_PROVISION)
+                              : BIT(HOST_ALLOWED_OPERATIONS_ENABLE);
+}
+
+static void network_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self, (void)rec;
+    *allowed |= BIT(NETWORK_OPERATIONS_ATTACHING);
+}
+
+static void none_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self, (void)rec, (void)allowed;
+}
+
+static void not_here(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    (void)self, (void)rec, (void)op;
+    (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                  "this operation is not available on this host yet");
+}
+
+void ops_allowed_init(void)
+{
+    ops_lock_register(CLASS_VM, vm_allowed, vm_why);
+    ops_lock_register(CLASS_VBD, vbd_allowed, vbd_why);
+    ops_lock_register(CLASS_VIF, vif_allowed, vif_why);
+    ops_lock_register(CLASS_VDI, vdi_allowed, vdi_why);
+    ops_lock_register(CLASS_SR, sr_allowed, sr_why);
+    ops_lock_register(CLASS_HOST, host_allowed, not_here);
+    ops_lock_register(CLASS_NETWORK, network_allowed, not_here);
+    ops_lock_register(CLASS_POOL, none_allowed, not_here);
+}

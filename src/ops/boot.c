@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must be true before the API answers: the pool and this host exist and say what the machine is, storage is
+ * attached, interrupted volume work is settled, tasks of a dead daemon have failed, and each VM's record says what its
+ * machine does. Runs on the main thread, before the first connection. */
+#include "ops/boot.h"
+
+#include <string.h>
+
+#include "api/errors.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "model/ops_lock.h"
+#include "model/rbac.h"
+#include "ops/host_ctx.h"
+#include "ops/ops.h"
+#include "ops/storage.h"
+#include "ops/vm.h"
+
+static struct ref boot_pool(struct tx *tx, bool *first) REQUIRES(db_mutex)
+{
+    struct db_iter it = db_first(CLASS_POOL);
+    *first = !it.rec;
+    if (it.rec)
+        return it.ref;
+    struct pool_rec *pool = record_new(&schema_classes[CLASS_POOL]);
+    return tx_create(tx, CLASS_POOL, pool, NULL);
+}
+
+static void boot_network(struct tx *tx) REQUIRES(db_mutex)
+{
+    struct network_rec *n = record_new(&schema_classes[CLASS_NETWORK]);
+    str_put(&n->name_label, "Default network");
+    str_put(&n->name_description, "Guests reach the outside through this host (NAT); they "
+                                  "are not reachable from there");
+    str_put(&n->bridge, "user0");
+    (void)tx_create(tx, CLASS_NETWORK, n, NULL);
+}
+
+static int make_sr(const char *uuid, const char *name, const char *description,
+                   const struct sr_ops *ops, const char *path, bool make_default,
+                   struct err *err)
+{
+    struct sr_config config = { .path = path };
+    memcpy(config.uuid, uuid, sizeof(config.uuid));
+    if (io_mkdirs(path, 0700)) {
+        (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "", path);
+        return err_detail(err, "making %s: %m", path);
+    }
+    if (ops->attach(&config, err))
+        return -1;
+    struct sr_rec *sr = record_new(&schema_classes[CLASS_SR]);
+    str_put(&sr->uuid, uuid);
+    str_put(&sr->name_label, name);
+    str_put(&sr->name_description, description);
+    str_put(&sr->type, ops->type);
+    str_put(&sr->content_type, ops->content_type);
+    struct pbd_rec *pbd = record_new(&schema_classes[CLASS_PBD]);
+    const char *key = "location";
+    (void)map_put(schema_classes[CLASS_PBD].fields[F_PBD_DEVICE_CONFIG].ty,
+                  &pbd->device_config, &key, &path);
+    pbd->currently_attached = true;
+    struct tx *tx = daemon_tx("first start");
+    struct ref pool = db_pool_ref();
+    pbd->host = db_host_ref();
+    pbd->SR = tx_create(tx, CLASS_SR, sr, NULL);
+    struct ref ref = pbd->SR;
+    (void)tx_create(tx, CLASS_PBD, pbd, NULL);
+    if (make_default) {
+        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_DEFAULT_SR, &ref);
+        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_SUSPEND_IMAGE_SR, &ref);
+        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_CRASH_DUMP_SR, &ref);
+    }
+    op_refresh(tx, CLASS_SR, &ref);
+    return tx_commit(tx, err);
+}
+
+/* One SM record per driver. */
+static void boot_drivers(struct tx *tx) REQUIRES(db_mutex)
+{
+    size_t n;
+    const struct sr_ops *const *all = sr_all(&n);
+    for (size_t i = 0; i < n; i++) {
+        bool known = false;
+        for (struct db_iter it = db_first(CLASS_SM); it.rec && !known; db_next(&it))
+            known = str_eq(((const struct sm_rec *)it.rec)->type, all[i]->type);
+        if (known)
+            continue;
+        struct sm_rec *sm = record_new(&schema_classes[CLASS_SM]);
+        str_put(&sm->name_label, all[i]->name);
+        str_put(&sm->name_description, all[i]->description);
+        str_put(&sm->type, all[i]->type);
+        str_put(&sm->vendor, "Serai");
+        str_put(&sm->copyright, "the Serai authors");
+        str_put(&sm->version, SERAI_VERSION);
+        str_put(&sm->required_api_version, "2.0");
+        for (size_t k = 0; all[i]->capabilities && all[i]->capabilities[k]; k++) {
+            const char *cap = all[i]->capabilities[k];
+            int64_t one = 1;
+            (void)set_add(schema_classes[CLASS_SM].fields[F_SM_CAPABILITIES].ty,
+                          &sm->capabilities, &cap);
+            (void)map_put(schema_classes[CLASS_SM].fields[F_SM_FEATURES].ty, &sm->features,
+                          &cap, &one);
+        }
+        (void)tx_create(tx, CLASS_SM, sm, NULL);
+    }
+}
+
+/* Attach again what was attached; one that fails is shown as unplugged, the host starts all the same. */
+static int replug(struct err *err)
+{
+    for (size_t i = 0;; i++) {
+        AUTO(sr_handle_done) struct sr_handle h = { 0 };
+        AUTO(err_done) struct err why = { 0 };
+        size_t k = 0;
+        db_lock();
+        struct db_iter it = db_first(CLASS_PBD);
+        for (; it.rec && k < i; k++)
+            db_next(&it);
+        bool plugged = it.rec && ((const struct pbd_rec *)it.rec)->currently_attached;
+        struct ref sr = it.rec ? ((const struct pbd_rec *)it.rec)->SR : REF_NULL;
+        bool end = !it.rec;
+        struct ref pbd = it.ref;
+        db_unlock();
+        if (end)
+            return 0;
+        if (!plugged
+            || (storage_sr_unplugged(&sr, &h, &why) == 0
+                && h.ops->attach(&h.config, &why) == 0))
+            continue;
+        AUTO(free_str) char *text = err_text(&why);
+        log_error("storage repository %s cannot be attached: %s", h.config.uuid, text);
+        struct tx *tx = daemon_tx("start-up");
+        if (db_get(CLASS_PBD, &pbd))
+            tx_set_bool(tx, &pbd, CLASS_PBD, F_PBD_CURRENTLY_ATTACHED, false);
+        if (tx_commit(tx, err))
+            return -1;
+    }
+}
+
+int boot_storage(bool first, struct err *err)
+{
+    if (!first)
+        return replug(err);
+    struct uuid u = uuid_new();
+    char local[UUID_TEXT_SIZE], iso[UUID_TEXT_SIZE];
+    uuid_text(&u, local);
+    u = uuid_new();
+    uuid_text(&u, iso);
+    AUTO(free_str) char *local_path = str_fmt("%s/sr/%s", host_ctx.state_dir, local);
+    AUTO(free_str) char *iso_path = str_fmt("%s/iso", host_ctx.state_dir);
+    if (make_sr(local, "Local storage", "Disks as files of this host", &sr_file, local_path,
+                true, err))
+        return -1;
+    return make_sr(iso, "ISO library",
+                   "CD images: put files ending in .iso into its folder and scan it",
+                   &sr_iso, iso_path, false, err);
+}
+
+/* ---- machines that run from before --------------------------------------------------------------------- */
+
+static const struct machine_found *find_machine(const struct machine_found *v, size_t n,
+                                                const char *uuid)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(v[i].uuid, uuid) == 0)
+            return &v[i];
+    return NULL;
+}
+
+/* A machine that no VM wants, or whose guest is off, ends; the others go on. */
+static int settle_machine(const struct machine_found *m, struct err *err)
+{
+    struct ref vm;
+    struct deadline d = deadline_in(10 * US_PER_SEC);
+    db_lock();
+    bool known = db_find_uuid(CLASS_VM, m->uuid, &vm);
+    db_unlock();
+    if (known && (m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED))
+        return 0;
+    log_info("machine %s (pid %d): %s; ending it", m->uuid, m->pid,
+             known ? "its guest is off" : "no VM of this name");
+    return host_ctx.machine->destroy(m->uuid, &d, err);
+}
+
+static void settle_record(struct tx *tx, const struct ref *ref, const struct vm_rec *vm,
+                          const struct machine_found *m) REQUIRES(db_mutex)
+{
+    bool live = m && (m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED);
+    bool said_live = vm->power_state == VM_POWER_STATE_RUNNING
+                     || vm->power_state == VM_POWER_STATE_PAUSED;
+    if (live) {
+        log_info("VM %s runs on (pid %d)", vm->uuid, m->pid);
+        vm_records_live(tx, ref,
+                        m->state == MACHINE_RUNNING ? VM_POWER_STATE_RUNNING
+                                                    : VM_POWER_STATE_PAUSED);
+    } else if (said_live) {
+        log_warn("VM %s has no machine any more: it is halted", vm->uuid);
+        vm_records_halted(tx, ref);
+    }
+}
+
+int boot_adopt(struct err *err)
+{
+    struct machine_found *found = NULL;
+    size_t n = 0;
+    if (host_ctx.machine->adopt(&found, &n, err))
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = settle_machine(&found[i], err);
+    if (rc == 0) {
+        struct tx *tx = daemon_tx("start-up");
+        VEC(struct ref) vms = { 0 };
+        for (struct db_iter it = db_first(CLASS_VM); it.rec; db_next(&it))
+            vec_push(&vms, it.ref);
+        for (size_t i = 0; i < vms.n; i++) {
+            const struct vm_rec *vm = db_get(CLASS_VM, &vms.v[i]);
+            settle_record(tx, &vms.v[i], vm, find_machine(found, n, vm->uuid));
+        }
+        vec_done(&vms);
+        rc = tx_commit(tx, err);
+    }
+    free_ptr(&found);
+    return rc;
+}
+
+/* allowed_operations are volatile: compute them all. */
+static int refresh_all(struct err *err)
+{
+    static const enum class_id classes[] = {
+        CLASS_VM, CLASS_VBD,  CLASS_VIF,     CLASS_VDI,
+        CLASS_SR, CLASS_HOST, CLASS_NETWORK, CLASS_POOL
+    };
+    struct tx *tx = daemon_tx("start-up");
+    for (size_t c = 0; c < ARRAY_SIZE(classes); c++) {
+        VEC(struct ref) refs = { 0 };
+        for (struct db_iter it = db_first(classes[c]); it.rec; db_next(&it))
+            vec_push(&refs, it.ref);
+        for (size_t i = 0; i < refs.n; i++)
+            op_refresh(tx, classes[c], &refs.v[i]);
+        vec_done(&refs);
+    }
+    return tx_commit(tx, err);
+}
+
+int ops_boot(struct err *err)
+{
+    bool first;
+    ops_allowed_init();
+    struct tx *tx = daemon_tx("start-up");
+    struct ref pool = boot_pool(tx, &first);
+    boot_host(tx);
+    struct ref host = db_first(CLASS_HOST).ref;
+    tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_MASTER, &host);
+    if (first)
+        boot_network(tx);
+    boot_drivers(tx);
+    boot_templates(tx);
+    if (tx_commit(tx, err))
+        return -1;
+    db_set_local_host(&host);
+    if (rbac_init(err) || task_init(err) || boot_storage(first, err) || storage_settle(err)
+        || boot_adopt(err) || refresh_all(err))
+        return -1;
+    return vm_watch_init(err);
+}
+
+void ops_done(void)
+{
+    vm_watch_done();
+}

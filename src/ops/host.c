@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host: what it is, as records, and the calls about it. */
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "api/ops.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "model/ops_lock.h"
+#include "ops/boot.h"
+#include "ops/host_ctx.h"
+#include "ops/ops.h"
+
+/* Who we are on the wire. Clients choose features and update systems by these values. */
+static const char *const software_version[][2] = {
+    { "product_brand", "XCP-ng" },
+    { "product_version", "8.3.0" },
+    { "product_version_text", "8.3" },
+    { "product_version_text_short", "8.3" },
+    { "platform_name", "XCP" },
+    { "platform_version", "3.4.0" },
+    { "xapi", "25.6" },
+    { "xapi_build", "25.6.0" },
+    { "build_number", "serai" },
+    { "hostname", "localhost" },
+    { "date", "2026-11-01" },
+    { "network_backend", "bridge" },
+    { "serai_version", SERAI_VERSION },
+};
+
+static void put_str(const struct ref *host, struct tx *tx, unsigned field, const char *key,
+                    const char *val) REQUIRES(db_mutex)
+{
+    tx_map_put_str(tx, host, CLASS_HOST, field, key, val ? val : "");
+}
+
+static void put_cpu_info(struct tx *tx, const struct ref *host, const struct inventory *inv)
+    REQUIRES(db_mutex)
+{
+    AUTO(free_str)
+    char *count = str_fmt("%u", inv->cpu_count),
+         *sockets = str_fmt("%u", MAX(inv->cpu_sockets, 1u));
+    AUTO(free_str)
+    char *mhz = str_fmt("%u.000", inv->cpu_mhz), *family = str_fmt("%u", inv->cpu_family);
+    AUTO(free_str)
+    char *model = str_fmt("%u", inv->cpu_model_number),
+         *stepping = str_fmt("%u", inv->cpu_stepping);
+    const char *const rows[][2] = { { "cpu_count", count },
+                                    { "socket_count", sockets },
+                                    { "vendor", inv->cpu_vendor },
+                                    { "speed", mhz },
+                                    { "modelname", inv->cpu_model },
+                                    { "family", family },
+                                    { "model", model },
+                                    { "stepping", stepping },
+                                    { "flags", inv->cpu_flags },
+                                    { "features", "" } };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        put_str(host, tx, F_HOST_CPU_INFO, rows[i][0], rows[i][1]);
+}
+
+static void put_bios(struct tx *tx, const struct ref *host, const struct inventory *inv)
+    REQUIRES(db_mutex)
+{
+    const char *const rows[][2] = { { "bios-vendor", inv->bios_vendor },
+                                    { "bios-version", inv->bios_version },
+                                    { "system-manufacturer", inv->system_manufacturer },
+                                    { "system-product-name", inv->system_product },
+                                    { "system-serial-number", inv->system_serial } };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        put_str(host, tx, F_HOST_BIOS_STRINGS, rows[i][0], rows[i][1]);
+}
+
+static void boot_cpus(struct tx *tx, const struct ref *host, const struct inventory *inv)
+    REQUIRES(db_mutex)
+{
+    size_t have = db_count(CLASS_HOST_CPU);
+    for (size_t i = have; i < inv->cpu_count; i++) {
+        struct host_cpu_rec *c = record_new(&schema_classes[CLASS_HOST_CPU]);
+        c->host = *host;
+        c->number = (int64_t)i;
+        str_put(&c->vendor, inv->cpu_vendor);
+        str_put(&c->modelname, inv->cpu_model);
+        str_put(&c->flags, inv->cpu_flags);
+        c->speed = inv->cpu_mhz;
+        c->family = inv->cpu_family;
+        c->model = inv->cpu_model_number;
+        (void)tx_create(tx, CLASS_HOST_CPU, c, NULL);
+    }
+    while (db_count(CLASS_HOST_CPU) > inv->cpu_count) {
+        struct ref ref = REF_NULL;
+        for (struct db_iter it = db_first(CLASS_HOST_CPU); it.rec; db_next(&it))
+            ref = it.ref;
+        tx_destroy(tx, &ref);
+    }
+}
+
+/* The first row of a fresh state directory. */
+static struct ref new_host(struct tx *tx, const struct inventory *inv) REQUIRES(db_mutex)
+{
+    struct host_rec *h = record_new(&schema_classes[CLASS_HOST]);
+    str_put(&h->name_label, inv->hostname);
+    str_put(&h->name_description, "A Serai host");
+    str_put(&h->edition, "free");
+    h->enabled = true;
+    struct host_metrics_rec *m = record_new(&schema_classes[CLASS_HOST_METRICS]);
+    h->metrics = tx_create(tx, CLASS_HOST_METRICS, m, NULL);
+    return tx_create(tx, CLASS_HOST, h, NULL);
+}
+
+static void put_capabilities(struct tx *tx, const struct ref *host) REQUIRES(db_mutex)
+{
+    static const char *const caps[] = { "hvm-3.0-x86_32", "hvm-3.0-x86_64" };
+    struct set_string set = { 0 };
+    const struct ty *ty = schema_classes[CLASS_HOST].fields[F_HOST_CAPABILITIES].ty;
+    for (size_t i = 0; i < ARRAY_SIZE(caps); i++)
+        (void)set_add(ty, &set, &caps[i]);
+    AUTO(free_str) char *accel = str_fmt("accel-%s", host_ctx.accel.name);
+    const char *elem = accel;
+    (void)set_add(ty, &set, &elem);
+    tx_set(tx, host, CLASS_HOST, F_HOST_CAPABILITIES, &set);
+    value_done(ty, &set);
+}
+
+/* The address part of "10.0.0.7:443" or "[::1]:443". Given. */
+static char *address_of(const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    size_t n = colon ? (size_t)(colon - listen) : strlen(listen);
+    if (n > 2 && listen[0] == '[')
+        return str_dupn(listen + 1, n - 2);
+    return str_dupn(listen, n);
+}
+
+/* PIFs tell the truth about the physical network cards; guests do not use them yet. */
+static void boot_pifs(struct tx *tx, const struct ref *host, const struct inventory *inv)
+    REQUIRES(db_mutex)
+{
+    bool managed = false;
+    for (size_t i = 0; i < inv->n_nics; i++) {
+        const struct inventory_nic *nic = &inv->nics[i];
+        struct ref known = REF_NULL;
+        if (!nic->physical)
+            continue;
+        for (struct db_iter it = db_first(CLASS_PIF); it.rec; db_next(&it))
+            if (str_eq(((const struct pif_rec *)it.rec)->device, nic->name))
+                known = it.ref;
+        if (ref_is_null(&known)) {
+            struct network_rec *n = record_new(&schema_classes[CLASS_NETWORK]);
+            str_give(&n->name_label,
+                     str_fmt("Pool-wide network associated with %s", nic->name));
+            str_give(&n->bridge, str_fmt("xenbr%zu", i));
+            struct pif_metrics_rec *m = record_new(&schema_classes[CLASS_PIF_METRICS]);
+            struct pif_rec *p = record_new(&schema_classes[CLASS_PIF]);
+            p->network = tx_create(tx, CLASS_NETWORK, n, NULL);
+            p->metrics = tx_create(tx, CLASS_PIF_METRICS, m, NULL);
+            p->host = *host;
+            p->VLAN = -1;
+            p->physical = true;
+            str_put(&p->device, nic->name);
+            known = tx_create(tx, CLASS_PIF, p, NULL);
+        }
+        const struct pif_rec *pif = db_get(CLASS_PIF, &known);
+        bool management = !managed && nic->ip[0];
+        managed |= management;
+        tx_set_str(tx, &known, CLASS_PIF, F_PIF_MAC, nic->mac);
+        tx_set_int(tx, &known, CLASS_PIF, F_PIF_MTU, nic->mtu);
+        tx_set_str(tx, &known, CLASS_PIF, F_PIF_IP, nic->ip);
+        tx_set_str(tx, &known, CLASS_PIF, F_PIF_NETMASK, nic->netmask);
+        tx_set_bool(tx, &known, CLASS_PIF, F_PIF_MANAGEMENT, management);
+        tx_set_bool(tx, &known, CLASS_PIF, F_PIF_CURRENTLY_ATTACHED, nic->up);
+        tx_set_enum(tx, &known, CLASS_PIF, F_PIF_IP_CONFIGURATION_MODE,
+                    nic->ip[0] ? IP_CONFIGURATION_MODE_DHCP : IP_CONFIGURATION_MODE_NONE);
+        if (!ref_is_null(&pif->metrics)) {
+            tx_set_bool(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_CARRIER,
+                        nic->carrier);
+            tx_set_int(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_SPEED,
+                       nic->speed_mbit);
+            tx_set_int(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_LAST_UPDATED,
+                       clock_wall_us());
+        }
+    }
+}
+
+void boot_host(struct tx *tx)
+{
+    const struct inventory *inv = &host_ctx.inventory;
+    struct db_iter it = db_first(CLASS_HOST);
+    struct ref host = it.rec ? it.ref : new_host(tx, inv);
+    const struct host_rec *h = db_get(CLASS_HOST, &host);
+    AUTO(free_str)
+    char *address = address_of(host_ctx.https_address[0] ? host_ctx.https_address
+                                                         : host_ctx.http_address);
+    AUTO(free_str)
+    char *booted = str_fmt("%lld.", (long long)(inv->boot_wall_us / US_PER_SEC));
+    AUTO(free_str)
+    char *started = str_fmt("%lld.", (long long)(clock_wall_us() / US_PER_SEC));
+    tx_set_int(tx, &host, CLASS_HOST, F_HOST_API_VERSION_MAJOR, 2);
+    tx_set_int(tx, &host, CLASS_HOST, F_HOST_API_VERSION_MINOR, 21);
+    tx_set_str(tx, &host, CLASS_HOST, F_HOST_API_VERSION_VENDOR, "XenSource");
+    for (size_t i = 0; i < ARRAY_SIZE(software_version); i++)
+        put_str(&host, tx, F_HOST_SOFTWARE_VERSION, software_version[i][0],
+                software_version[i][1]);
+    put_str(&host, tx, F_HOST_SOFTWARE_VERSION, "hostname", inv->hostname);
+    put_str(&host, tx, F_HOST_SOFTWARE_VERSION, "linux", inv->kernel);
+    put_str(&host, tx, F_HOST_OTHER_CONFIG, "boot_time", booted);
+    put_str(&host, tx, F_HOST_OTHER_CONFIG, "agent_start_time", started);
+    put_str(&host, tx, F_HOST_OTHER_CONFIG, "serai:accelerator", host_ctx.accel.reason);
+    tx_set_str(tx, &host, CLASS_HOST, F_HOST_HOSTNAME, inv->hostname);
+    tx_set_str(tx, &host, CLASS_HOST, F_HOST_ADDRESS, address);
+    put_capabilities(tx, &host);
+    put_cpu_info(tx, &host, inv);
+    put_bios(tx, &host, inv);
+    boot_cpus(tx, &host, inv);
+    boot_pifs(tx, &host, inv);
+    tx_set_int(tx, &h->metrics, CLASS_HOST_METRICS, F_HOST_METRICS_MEMORY_TOTAL,
+               (int64_t)inv->memory_total_bytes);
+    tx_set_bool(tx, &h->metrics, CLASS_HOST_METRICS, F_HOST_METRICS_LIVE, true);
+    tx_set_int(tx, &h->metrics, CLASS_HOST_METRICS, F_HOST_METRICS_LAST_UPDATED,
+               clock_wall_us());
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------- */
+
+static int known_host(const struct ref *host, struct err *err)
+{
+    db_lock();
+    const void *rec = call_get(CLASS_HOST, host, err);
+    db_unlock();
+    return rec ? 0 : -1;
+}
+
+int op_host_get_servertime(struct call *call, const struct host_get_servertime_args *a,
+                           int64_t *result, struct err *err)
+{
+    (void)call;
+    *result = clock_wall_us();
+    return known_host(&a->host, err);
+}
+
+int op_host_get_server_localtime(struct call *call,
+                                 const struct host_get_server_localtime_args *a,
+                                 int64_t *result, struct err *err)
+{
+    (void)call;
+    int64_t now = clock_wall_us();
+    time_t seconds = (time_t)(now / US_PER_SEC);
+    struct tm tm;
+    *result = localtime_r(&seconds, &tm) ? now + (int64_t)tm.tm_gmtoff * US_PER_SEC : now;
+    return known_host(&a->host, err);
+}
+
+static int set_enabled(struct call *call, const struct ref *host, bool enabled,
+                       struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_HOST, host)) {
+        tx_set_bool(tx, host, CLASS_HOST, F_HOST_ENABLED, enabled);
+        op_refresh(tx, CLASS_HOST, host);
+    }
+    return tx_commit(tx, err);
+}
+
+int op_host_enable(struct call *call, const struct host_enable_args *a, struct err *err)
+{
+    return set_enabled(call, &a->host, true, err);
+}
+
+int op_host_disable(struct call *call, const struct host_disable_args *a, struct err *err)
+{
+    return set_enabled(call, &a->host, false, err);
+}
+
+int op_host_compute_free_memory(struct call *call,
+                                const struct host_compute_free_memory_args *a,
+                                int64_t *result, struct err *err)
+{
+    (void)call;
+    uint64_t bytes;
+    if (known_host(&a->host, err))
+        return -1;
+    if (inventory_memory_free(&bytes))
+        return err_set(err, ERR_HOST_CANNOT_READ_METRICS);
+    *result = (int64_t)bytes;
+    return 0;
+}
+
+int op_host_list_methods(struct call *call, const struct host_list_methods_args *a,
+                         struct set_string *result, struct err *err)
+{
+    (void)call, (void)a, (void)err;
+    result->v = mem_array(CALL_COUNT, sizeof(*result->v));
+    for (size_t i = 0; i < CALL_COUNT; i++)
+        result->v[result->n++] = str_dup(schema_call_name(&schema_calls[i]));
+    return 0;
+}
+
+int op_host_get_server_certificate(struct call *call,
+                                   const struct host_get_server_certificate_args *a,
+                                   const char **result, struct err *err)
+{
+    (void)call;
+    AUTO(buf_done) struct buf pem = BUF_INIT(256 * 1024);
+    if (known_host(&a->host, err))
+        return -1;
+    if (io_read_file(host_ctx.cert_file, &pem)) {
+        (void)err_set(err, ERR_INTERNAL_ERROR, "certificate");
+        return err_detail(err, "reading %s: %m", host_ctx.cert_file);
+    }
+    static const char begin[] = "-----BEGIN CERTIFICATE-----",
+                      end[] = "-----END CERTIFICATE-----";
+    const char *from = strstr(buf_str(&pem), begin), *to = from ? strstr(from, end) : NULL;
+    str_give(result, to ? str_dupn(from, (size_t)(to - from) + strlen(end)) : str_dup(""));
+    explicit_bzero(pem.data, pem.len); /* the file holds the key as well */
+    return 0;
+}
+
+int op_host_get_management_interface(struct call *call,
+                                     const struct host_get_management_interface_args *a,
+                                     struct ref *result, struct err *err)
+{
+    (void)call;
+    int rc = -1;
+    db_lock();
+    const struct host_rec *host = call_get(CLASS_HOST, &a->host, err);
+    for (size_t i = 0; host && i < host->PIFs.n; i++)
+        if (((const struct pif_rec *)db_get(CLASS_PIF, &host->PIFs.v[i]))->management) {
+            *result = host->PIFs.v[i];
+            rc = 0;
+        }
+    if (host && rc)
+        (void)err_set(err, ERR_PIF_NOT_PRESENT, "", "");
+    db_unlock();
+    return rc;
+}
+
+int op_host_has_extension(struct call *call, const struct host_has_extension_args *a,
+                          bool *result, struct err *err)
+{
+    (void)call;
+    *result = false;
+    return known_host(&a->host, err);
+}
+
+int op_pool_has_extension(struct call *call, const struct pool_has_extension_args *a,
+                          bool *result, struct err *err)
+{
+    (void)call, (void)a, (void)err;
+    *result = false;
+    return 0;
+}
+
+/* Everything acknowledged is on disk already. */
+int op_pool_sync_database(struct call *call, const struct pool_sync_database_args *a,
+                          struct err *err)
+{
+    (void)a;
+    struct tx *tx = call_tx(call);
+    return tx_commit(tx, err);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Volumes and their records. A volume is made before its record and removed after it, with the intent written first, so that
+ * a crash leaves either both or a volume that storage_settle finds and removes. Any thread; no lock held across I/O. */
+#include "ops/storage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "base/failpoint.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/ops_lock.h"
+#include "ops/host_ctx.h"
+
+void sr_handle_done(struct sr_handle *h)
+{
+    free_str(&h->path);
+    *h = (struct sr_handle){ 0 };
+}
+
+static int fill_handle(const struct ref *ref, bool plugged, struct sr_handle *out,
+                       struct err *err) REQUIRES(db_mutex)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(ref, text);
+    const struct sr_rec *sr = call_get(CLASS_SR, ref, err);
+    if (!sr)
+        return -1;
+    const struct sr_ops *ops = sr_by_type(sr->type);
+    if (!ops)
+        return err_set(err, ERR_SR_UNKNOWN_DRIVER, sr->type);
+    struct ref host = db_host_ref();
+    for (size_t i = 0; i < sr->PBDs.n; i++) {
+        const struct pbd_rec *pbd = db_get(CLASS_PBD, &sr->PBDs.v[i]);
+        if (!ref_eq(&pbd->host, &host))
+            continue;
+        if (plugged && !pbd->currently_attached)
+            return err_set(err, ERR_SR_NOT_ATTACHED, text);
+        *out = (struct sr_handle){ .ops = ops, .ref = *ref };
+        memcpy(out->config.uuid, sr->uuid, sizeof(out->config.uuid));
+        for (size_t k = 0; k < pbd->device_config.n; k++)
+            if (str_eq(pbd->device_config.v[k].key, "location"))
+                out->path = str_dup(pbd->device_config.v[k].val);
+        out->config.path = out->path ? out->path : "";
+        return 0;
+    }
+    return err_set(err, ERR_SR_HAS_NO_PBDS, text);
+}
+
+int storage_sr(const struct ref *sr, struct sr_handle *out, struct err *err)
+{
+    db_lock();
+    int rc = fill_handle(sr, true, out, err);
+    db_unlock();
+    return rc;
+}
+
+int storage_sr_unplugged(const struct ref *sr, struct sr_handle *out, struct err *err)
+{
+    db_lock();
+    int rc = fill_handle(sr, false, out, err);
+    db_unlock();
+    return rc;
+}
+
+int storage_open_vdi(const struct vdi_rec *vdi, bool read_only, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    if (storage_sr(&vdi->SR, &sr, err))
+        return -1;
+    return sr.ops->volume_open(&sr.config, vdi->location, read_only, err);
+}
+
+static char *pending_path(const char *vdi_uuid)
+{
+    return str_fmt("%s/pending/%s", host_ctx.state_dir, vdi_uuid);
+}
+
+int storage_pending_begin(const char *vdi_uuid, const struct sr_handle *sr, struct err *err)
+{
+    AUTO(free_str) char *dir = str_fmt("%s/pending", host_ctx.state_dir);
+    AUTO(free_str) char *path = pending_path(vdi_uuid);
+    if (io_mkdirs(dir, 0700)
+        || io_write_file(path, sr->config.uuid, strlen(sr->config.uuid), 0600)) {
+        (void)err_set(err, errno == ENOSPC ? ERR_OUT_OF_SPACE : ERR_SR_BACKEND_FAILURE,
+                      path, "", "");
+        return err_detail(err, "writing %s: %m", path);
+    }
+    return 0;
+}
+
+void storage_pending_end(const char *vdi_uuid)
+{
+    AUTO(free_str) char *path = pending_path(vdi_uuid);
+    (void)unlink(path); /* left behind it costs one look at the next start */
+}
+
+bool storage_is_pending(const char *vdi_uuid)
+{
+    AUTO(free_str) char *path = pending_path(vdi_uuid);
+    return access(path, F_OK) == 0;
+}
+
+/* One intent of an earlier run: keep the volume if its record exists. */
+static int settle_one(const char *vdi_uuid, struct err *err)
+{
+    AUTO(free_str) char *path = pending_path(vdi_uuid);
+    AUTO(buf_done) struct buf sr_uuid = BUF_INIT(64);
+    struct ref vdi, sr;
+    db_lock();
+    bool has_record = db_find_uuid(CLASS_VDI, vdi_uuid, &vdi);
+    bool has_sr = io_read_file(path, &sr_uuid) == 0
+                  && db_find_uuid(CLASS_SR, buf_str(&sr_uuid), &sr);
+    db_unlock();
+    if (!has_record && has_sr) {
+        AUTO(sr_handle_done) struct sr_handle h = { 0 };
+        if (storage_sr(&sr, &h, err) || h.ops->volume_destroy(&h.config, vdi_uuid, err))
+            return -1;
+        log_info("removed volume %s, left without a record by an interrupted operation",
+                 vdi_uuid);
+    }
+    storage_pending_end(vdi_uuid);
+    return 0;
+}
+
+int storage_settle(struct err *err)
+{
+    AUTO(free_str) char *dir = str_fmt("%s/pending", host_ctx.state_dir);
+    DIR *d = opendir(dir);
+    if (!d)
+        return 0;
+    int rc = 0;
+    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+        struct uuid u;
+        if (uuid_parse(e->d_name, &u))
+            rc = settle_one(e->d_name, err);
+    }
+    closedir(d);
+    return rc;
+}
+
+struct vdi_rec *storage_vdi_new(const struct ref *sr, const char *name, uint64_t size_bytes)
+{
+    struct vdi_rec *v = record_new(&schema_classes[CLASS_VDI]);
+    v->SR = *sr;
+    str_put(&v->name_label, name);
+    v->virtual_size = (int64_t)size_bytes;
+    v->type = VDI_TYPE_USER;
+    return v;
+}
+
+/* Space of an SR changed: refresh the record in the same breath. */
+static void put_space(struct tx *tx, const struct sr_handle *sr) REQUIRES(db_mutex)
+{
+    int64_t allocated = 0;
+    const struct sr_rec *rec = db_get(CLASS_SR, &sr->ref);
+    for (size_t i = 0; rec && i < rec->VDIs.n; i++)
+        allocated +=
+            ((const struct vdi_rec *)db_get(CLASS_VDI, &rec->VDIs.v[i]))->virtual_size;
+    if (rec)
+        tx_set_int(tx, &sr->ref, CLASS_SR, F_SR_VIRTUAL_ALLOCATION, allocated);
+}
+
+/* Commit the record of a volume that exists. Takes rec. */
+static int record_volume(struct call *call, const struct sr_handle *sr, struct vdi_rec *rec,
+                         struct ref *result, struct err *err)
+{
+    struct sr_volume v;
+    if (sr->ops->stat(&sr->config, rec->uuid, &v, err)) {
+        record_free(&schema_classes[CLASS_VDI], rec);
+        return -1;
+    }
+    rec->virtual_size = (int64_t)v.virtual_size_bytes;
+    rec->physical_utilisation = (int64_t)v.used_bytes;
+    rec->managed = true;
+    str_put(&rec->location, rec->uuid);
+    struct tx *tx = call_tx(call);
+    if (!call_get(CLASS_SR, &sr->ref, err)) {
+        record_free(&schema_classes[CLASS_VDI], rec);
+        tx_abort(tx);
+        return -1;
+    }
+    struct ref ref = tx_create(tx, CLASS_VDI, rec, NULL);
+    put_space(tx, sr);
+    op_refresh(tx, CLASS_VDI, &ref);
+    op_refresh(tx, CLASS_SR, &sr->ref);
+    if (tx_commit(tx, err))
+        return -1;
+    *result = ref;
+    return 0;
+}
+
+static void give_uuid(struct vdi_rec *rec)
+{
+    char uuid[UUID_TEXT_SIZE];
+    struct uuid u = uuid_new();
+    uuid_text(&u, uuid);
+    str_put(&rec->uuid, uuid);
+}
+
+/* Drop a volume whose creation failed half-way. */
+static void drop_volume(const struct sr_handle *sr, const char *vdi_uuid)
+{
+    AUTO(err_done) struct err second = { 0 };
+    if (sr->ops->volume_destroy(&sr->config, vdi_uuid, &second)) {
+        AUTO(free_str) char *text = err_text(&second);
+        log_warn("volume %s stays until the next start: %s", vdi_uuid, text);
+        return;
+    }
+    storage_pending_end(vdi_uuid);
+}
+
+int storage_create_vdi(struct call *call, struct vdi_rec *rec, struct ref *result,
+                       struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    char uuid[UUID_TEXT_SIZE];
+    give_uuid(rec);
+    memcpy(uuid, rec->uuid, sizeof(uuid));
+    uint64_t size = (uint64_t)rec->virtual_size;
+    if (storage_sr(&rec->SR, &sr, err) || storage_pending_begin(uuid, &sr, err)) {
+        record_free(&schema_classes[CLASS_VDI], rec);
+        return -1;
+    }
+    (void)FAILPOINT("vdi.create.pending");
+    if (sr.ops->volume_create(&sr.config, uuid, size, &size, err)) {
+        record_free(&schema_classes[CLASS_VDI], rec);
+        storage_pending_end(uuid);
+        return -1;
+    }
+    (void)FAILPOINT("vdi.create.volume");
+    if (record_volume(call, &sr, rec, result, err)) {
+        drop_volume(&sr, uuid);
+        return -1;
+    }
+    storage_pending_end(uuid);
+    return 0;
+}
+
+struct copy_progress {
+    const struct call *call;
+    double from, to;
+};
+
+static void copy_progress(double fraction, void *arg)
+{
+    const struct copy_progress *p = arg;
+    call_progress(p->call, p->from + (p->to - p->from) * fraction);
+}
+
+int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref *to,
+                     double from_fraction, double to_fraction, struct ref *result,
+                     struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle from_sr = { 0 }, to_sr = { 0 };
+    db_lock();
+    const struct vdi_rec *old = call_get(CLASS_VDI, src, err);
+    struct vdi_rec *rec = old ? call_copy_fresh(CLASS_VDI, old) : NULL;
+    db_unlock();
+    if (!rec)
+        return -1;
+    AUTO(free_str) char *source = str_dup(rec->location);
+    struct ref source_sr = rec->SR;
+    char uuid[UUID_TEXT_SIZE];
+    give_uuid(rec);
+    memcpy(uuid, rec->uuid, sizeof(uuid));
+    rec->SR = *to;
+    rec->read_only = false;
+    rec->sharable = false;
+    if (storage_sr(&source_sr, &from_sr, err) || storage_sr(to, &to_sr, err)
+        || storage_pending_begin(uuid, &to_sr, err)) {
+        record_free(&schema_classes[CLASS_VDI], rec);
+        return -1;
+    }
+    struct copy_progress progress = { call, from_fraction, to_fraction };
+    if (to_sr.ops->volume_copy(&from_sr.config, source, &to_sr.config, uuid,
+                               &call->deadline, copy_progress, &progress, err)) {
+        record_free(&schema_classes[CLASS_VDI], rec);
+        drop_volume(&to_sr, uuid);
+        return -1;
+    }
+    (void)FAILPOINT("vdi.copy.volume");
+    if (record_volume(call, &to_sr, rec, result, err)) {
+        drop_volume(&to_sr, uuid);
+        return -1;
+    }
+    storage_pending_end(uuid);
+    return 0;
+}
+
+int storage_destroy_vdi(struct call *call, const struct ref *ref, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    char uuid[UUID_TEXT_SIZE];
+    db_lock();
+    const struct vdi_rec *vdi = call_get(CLASS_VDI, ref, err);
+    struct ref sr_ref = vdi ? vdi->SR : REF_NULL;
+    if (vdi)
+        memcpy(uuid, vdi->uuid, sizeof(uuid));
+    db_unlock();
+    if (!vdi || storage_sr(&sr_ref, &sr, err) || storage_pending_begin(uuid, &sr, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    vdi = db_get(CLASS_VDI, ref);
+    while (vdi && vdi->VBDs.n) {
+        struct ref vbd = vdi->VBDs.v[0];
+        tx_destroy(tx, &vbd);
+    }
+    if (vdi)
+        tx_destroy(tx, ref);
+    put_space(tx, &sr);
+    op_refresh(tx, CLASS_SR, &sr.ref);
+    if (tx_commit(tx, err)) {
+        storage_pending_end(uuid);
+        return -1;
+    }
+    (void)FAILPOINT("vdi.destroy.record");
+    drop_volume(&sr, uuid);
+    return 0;
+}
+
+int storage_update_sr(struct call *call, const struct ref *ref, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    struct sr_space space;
+    if (storage_sr(ref, &sr, err) || sr.ops->space(&sr.config, &space, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_SR, ref)) {
+        tx_set_int(tx, ref, CLASS_SR, F_SR_PHYSICAL_SIZE,
+                   (int64_t)space.physical_size_bytes);
+        tx_set_int(tx, ref, CLASS_SR, F_SR_PHYSICAL_UTILISATION,
+                   (int64_t)space.physical_used_bytes);
+        put_space(tx, &sr);
+    }
+    return tx_commit(tx, err);
+}

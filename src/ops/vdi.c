@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* VDI: disks as objects. dispatch.c holds the operation entry; the volume work is in storage.c. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "api/ops.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "model/ops_lock.h"
+#include "ops/hooks.h"
+#include "ops/ops.h"
+#include "ops/storage.h"
+
+#define VDI_MAX_BYTES \
+    (2040ull << 30) /* what a VHD can hold; the disk format that follows keeps to it */
+
+static int check_size(int64_t size, struct err *err)
+{
+    if (size < 1)
+        return err_set(err, ERR_VDI_TOO_SMALL, "OpaqueRef:NULL", "1");
+    if ((uint64_t)size > VDI_MAX_BYTES)
+        return err_set(err, ERR_VDI_TOO_LARGE, "OpaqueRef:NULL", "2190433320960");
+    return 0;
+}
+
+int vdi_create(struct call *call, void *record, struct ref *result, struct err *err)
+{
+    struct vdi_rec *rec = record;
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    if (check_size(rec->virtual_size, err) || storage_sr(&rec->SR, &sr, err))
+        goto refuse;
+    if (!sr.ops->volume_create) {
+        char text[REF_TEXT_SIZE];
+        ref_text(&rec->SR, text);
+        (void)err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+        goto refuse;
+    }
+    return storage_create_vdi(call, rec, result, err);
+refuse:
+    record_free(&schema_classes[CLASS_VDI], rec);
+    return -1;
+}
+
+int vdi_destroy(struct call *call, const struct ref *self, struct err *err)
+{
+    return storage_destroy_vdi(call, self, err);
+}
+
+static struct ref sr_of(const struct ref *vdi)
+{
+    db_lock();
+    const struct vdi_rec *rec = db_get(CLASS_VDI, vdi);
+    struct ref sr = rec ? rec->SR : REF_NULL;
+    db_unlock();
+    return sr;
+}
+
+int op_vdi_clone(struct call *call, const struct vdi_clone_args *a, struct ref *result,
+                 struct err *err)
+{
+    struct ref sr = sr_of(&a->vdi);
+    return storage_copy_vdi(call, &a->vdi, &sr, 0, 1, result, err);
+}
+
+int op_vdi_copy(struct call *call, const struct vdi_copy_args *a, struct ref *result,
+                struct err *err)
+{
+    if (!ref_is_null(&a->into_vdi) || !ref_is_null(&a->base_vdi)) {
+        (void)err_set(err, ERR_NOT_IMPLEMENTED, "VDI.copy");
+        return err_detail(
+            err, "copying into an existing disk or against a base is not available yet");
+    }
+    struct ref sr = ref_is_null(&a->sr) ? sr_of(&a->vdi) : a->sr;
+    return storage_copy_vdi(call, &a->vdi, &sr, 0, 1, result, err);
+}
+
+int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    struct ref sr_ref = sr_of(&a->vdi);
+    char text[REF_TEXT_SIZE], location[UUID_TEXT_SIZE];
+    ref_text(&a->vdi, text);
+    if (check_size(a->size, err) || storage_sr(&sr_ref, &sr, err))
+        return -1;
+    db_lock();
+    const struct vdi_rec *rec = call_get(CLASS_VDI, &a->vdi, err);
+    int64_t size = rec ? rec->virtual_size : 0;
+    if (rec)
+        memcpy(location, rec->uuid, sizeof(location));
+    db_unlock();
+    if (!rec)
+        return -1;
+    if (a->size < size) {
+        AUTO(free_str) char *minimum = str_fmt("%lld", (long long)size);
+        return err_set(err, ERR_VDI_TOO_SMALL, text, minimum);
+    }
+    struct sr_volume v;
+    if (!sr.ops->volume_resize)
+        return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+    if (sr.ops->volume_resize(&sr.config, location, (uint64_t)a->size, err)
+        || sr.ops->stat(&sr.config, location, &v, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_VDI, &a->vdi))
+        tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
+                   (int64_t)v.virtual_size_bytes);
+    return tx_commit(tx, err);
+}
+
+int op_vdi_update(struct call *call, const struct vdi_update_args *a, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    struct ref sr_ref = sr_of(&a->vdi);
+    char location[256];
+    db_lock();
+    const struct vdi_rec *rec = call_get(CLASS_VDI, &a->vdi, err);
+    if (rec)
+        (void)snprintf(location, sizeof(location), "%s", rec->location);
+    db_unlock();
+    struct sr_volume v;
+    if (!rec || storage_sr(&sr_ref, &sr, err)
+        || sr.ops->stat(&sr.config, location, &v, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_VDI, &a->vdi)) {
+        tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
+                   (int64_t)v.virtual_size_bytes);
+        tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_PHYSICAL_UTILISATION,
+                   (int64_t)v.used_bytes);
+    }
+    return tx_commit(tx, err);
+}
+
+/* Forget the record, keep the volume. */
+int op_vdi_forget(struct call *call, const struct vdi_forget_args *a, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    const struct vdi_rec *vdi = db_get(CLASS_VDI, &a->vdi);
+    while (vdi && vdi->VBDs.n) {
+        struct ref vbd = vdi->VBDs.v[0];
+        tx_destroy(tx, &vbd);
+    }
+    if (vdi)
+        tx_destroy(tx, &a->vdi);
+    return tx_commit(tx, err);
+}
+
+int op_vdi_set_name_label(struct call *call, const struct vdi_set_name_label_args *a,
+                          struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    tx_set_str(tx, &a->self, CLASS_VDI, F_VDI_NAME_LABEL, a->value);
+    return tx_commit(tx, err);
+}
+
+int op_vdi_set_name_description(struct call *call,
+                                const struct vdi_set_name_description_args *a,
+                                struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    tx_set_str(tx, &a->self, CLASS_VDI, F_VDI_NAME_DESCRIPTION, a->value);
+    return tx_commit(tx, err);
+}
+
+int op_vdi_set_read_only(struct call *call, const struct vdi_set_read_only_args *a,
+                         struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    tx_set_bool(tx, &a->self, CLASS_VDI, F_VDI_READ_ONLY, a->value);
+    return tx_commit(tx, err);
+}
+
+int op_vdi_set_sharable(struct call *call, const struct vdi_set_sharable_args *a,
+                        struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    tx_set_bool(tx, &a->self, CLASS_VDI, F_VDI_SHARABLE, a->value);
+    return tx_commit(tx, err);
+}
+
+/* ---- transfers ------------------------------------------------------------------------------------ */
+
+#define TRANSFER_CHUNK (1u << 20)
+
+/* A copy of the record and an open volume; the VDI must be in nobody's running machine when written. */
+static int open_transfer(const struct ref *ref, bool read_only, uint64_t *size_out,
+                         struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(ref, text);
+    db_lock();
+    const struct vdi_rec *rec = call_get(CLASS_VDI, ref, err);
+    struct vdi_rec *copy = rec ? record_copy(&schema_classes[CLASS_VDI], rec) : NULL;
+    bool attached = false;
+    for (size_t i = 0; rec && i < rec->VBDs.n; i++)
+        attached |= ((const struct vbd_rec *)db_get(CLASS_VBD, &rec->VBDs.v[i]))
+                        ->currently_attached;
+    db_unlock();
+    if (!copy)
+        return -1;
+    int fd = -1;
+    if (attached && !(read_only && copy->read_only))
+        (void)err_set(err, ERR_VDI_IN_USE, text, read_only ? "export" : "import");
+    else if (!read_only && copy->read_only)
+        (void)err_set(err, ERR_VDI_READONLY, text);
+    else
+        fd = storage_open_vdi(copy, read_only, err);
+    *size_out = (uint64_t)copy->virtual_size;
+    record_free(&schema_classes[CLASS_VDI], copy);
+    return fd;
+}
+
+static bool all_zero(const char *p, size_t n)
+{
+    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
+}
+
+/* Write what is not zero; zeroes over data are written too, holes stay holes. */
+static int put_chunk(int fd, const char *p, size_t n, uint64_t offset, struct err *err)
+{
+    if (all_zero(p, n)) {
+        off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
+        if (data < 0 || (uint64_t)data >= offset + n)
+            return 0;
+    }
+    if (io_pwrite_full(fd, p, n, offset)) {
+        (void)err_set(err, errno == ENOSPC ? ERR_SR_FULL : ERR_SR_BACKEND_FAILURE, "", "",
+                      "");
+        return err_detail(err, "writing the disk: %m");
+    }
+    return 0;
+}
+
+int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length,
+                   ssize_t (*read_fn)(void *arg, void *p, size_t n), void *arg,
+                   struct err *err)
+{
+    uint64_t size, done = 0;
+    AUTO(close_fd) int fd = open_transfer(vdi, false, &size, err);
+    if (fd < 0)
+        return -1;
+    AUTO(free_str) char *chunk = mem_alloc(TRANSFER_CHUNK);
+    while (done < length) {
+        size_t fill = 0;
+        ssize_t n = 1;
+        while (fill < TRANSFER_CHUNK && n > 0) {
+            n = read_fn(arg, chunk + fill,
+                        MIN((uint64_t)(TRANSFER_CHUNK - fill), length - done - fill));
+            fill += n > 0 ? (size_t)n : 0;
+            if (done + fill == length)
+                break;
+        }
+        if (n < 0 || call_cancelled(call)) {
+            if (call_cancelled(call))
+                return err_set(err, ERR_TASK_CANCELLED, "");
+            (void)err_set(err, ERR_IMPORT_ERROR_PREMATURE_EOF);
+            return err_detail(err, "the upload broke off after %llu bytes",
+                              (unsigned long long)(done + fill));
+        }
+        if (done + fill > size) {
+            (void)err_set(err, ERR_VDI_TOO_SMALL, "", "");
+            return err_detail(err, "the image is larger than the disk of %llu bytes",
+                              (unsigned long long)size);
+        }
+        if (fill && put_chunk(fd, chunk, fill, done, err))
+            return -1;
+        done += fill;
+        call_progress(call, (double)done / (double)size);
+        if (n == 0)
+            break;
+    }
+    if (fdatasync(fd)) {
+        (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "", "fdatasync");
+        return err_detail(err, "flushing the disk: %m");
+    }
+    return 0;
+}
+
+int vdi_export_raw(struct call *call, const struct ref *vdi, int *fd_out,
+                   uint64_t *size_out, struct err *err)
+{
+    (void)call;
+    int fd = open_transfer(vdi, true, size_out, err);
+    if (fd < 0)
+        return -1;
+    *fd_out = fd;
+    return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files about VMs share. */
+#ifndef OPS_VM_H
+#define OPS_VM_H
+
+#include "host/vmspec.h"
+#include "ops/call.h"
+
+/* Everything the specification of a machine is built from: borrowed records of one moment, copied out of the
+ * database, and what was opened for them. */
+struct vm_part_disk {
+    struct vbd_rec *vbd; /* owned copy */
+    struct vdi_rec *vdi; /* owned copy; NULL: an empty drive */
+    int fd;              /* owned; -1: empty drive */
+    char serial[21];     /* the start of the VDI's uuid, without dashes: what fits */
+};
+
+struct vm_part_nic {
+    struct vif_rec *vif; /* owned copy */
+};
+
+struct vm_parts {
+    struct vm_rec *vm; /* owned copy */
+    struct vm_part_disk disks[VMSPEC_DISKS_MAX];
+    size_t n_disks;
+    struct vm_part_nic nics[VMSPEC_NICS_MAX];
+    size_t n_nics;
+    char *kernel, *initrd; /* resolved paths; NULL: boots from its disks */
+    const char *accel, *machine;
+};
+
+void vm_parts_done(struct vm_parts *p);
+/* Pure. out borrows from p. Errors: VALUE_NOT_SUPPORTED(field, value, reason), ... */
+int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err)
+    MUST_CHECK;
+/* "3" or "xvdd" or "hdc" -> 3; false: not a device position. */
+bool vm_device_position(const char *userdevice, unsigned *out);
+/* 3 -> "xvdd" */
+void vm_device_name(unsigned position, char out[static 8]);
+
+/* Bring the records of a VM to what is true of its machine: idempotent, one change set each.
+ * running: consoles exist, devices attached, resident here. halted: the opposite. */
+void vm_records_live(struct tx *tx, const struct ref *vm, int power_state)
+    REQUIRES(db_mutex);
+void vm_records_halted(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
+/* End the machine if there is one and bring the records to Halted: the one teardown of every power operation. */
+int vm_teardown(const struct ref *vm, const char *why, const struct deadline *d,
+                struct err *err) MUST_CHECK;
+/* The uuid of a VM; false: gone. */
+bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE]);
+/* Start the machine of a VM that dispatch has locked. paused: build it and leave it stopped. */
+int vm_power_on(struct call *call, const struct ref *vm, bool paused, struct err *err)
+    MUST_CHECK;
+/* A new uuid-like random MAC address, locally administered, as text. */
+void vif_random_mac(char out[static 18]);
+
+/* vm_allowed.c: registers the functions for allowed_operations of all classes. */
+void ops_allowed_init(void);
+/* vm_watch.c */
+int vm_watch_init(struct err *err) MUST_CHECK;
+void vm_watch_done(void);
+#endif

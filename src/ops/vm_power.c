@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The power operations of a VM: straight lines on the caller's thread. dispatch.c holds the current_operations entry.
+ * Order of a start: read the records, open the volumes, build the machine stopped, let it run, then one change set that
+ * says so. Whatever fails goes through vm_teardown, the same path as hard_shutdown; whatever dies in between
+ * is set right by ops_boot, which compares machines with records. */
+#include "ops/vm.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "api/ops.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "host/qemu.h"
+#include "model/ops_lock.h"
+#include "ops/host_ctx.h"
+#include "ops/storage.h"
+
+#define START_TIMEOUT_US (60 * US_PER_SEC)
+#define QUIT_TIMEOUT_US  (10 * US_PER_SEC)
+#define SHUTDOWN_TIMEOUT_US \
+    (120 * US_PER_SEC)                    /* for the guest to answer the power button */
+#define HOST_RESERVE_BYTES (256ull << 20) /* kept for the host itself */
+
+/* PV_kernel and PV_ramdisk name files of one folder, by name or by path inside it. */
+static int resolve_boot_file(const struct vm_rec *vm, const char *name, char **path_out,
+                             struct err *err)
+{
+    if (!name[0])
+        return 0;
+    AUTO(free_str)
+    char *joined = name[0] == '/' ? str_dup(name)
+                                  : str_fmt("%s/%s", host_ctx.kernel_dir, name);
+    AUTO(free_str) char *real = realpath(joined, NULL);
+    AUTO(free_str) char *folder = realpath(host_ctx.kernel_dir, NULL);
+    if (real && folder) {
+        size_t n = strlen(folder);
+        if (strncmp(real, folder, n) == 0 && real[n] == '/' && access(real, R_OK) == 0) {
+            *path_out = TAKE(real);
+            return 0;
+        }
+    }
+    (void)err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid,
+                  "the kernel or ramdisk file cannot be used");
+    return err_detail(
+        err,
+        "\"%s\" is not a readable file in %s, the only folder kernels may be started from",
+        name, host_ctx.kernel_dir);
+}
+
+static int copy_disk(const struct vbd_rec *vbd, struct vm_parts *p, struct err *err)
+    REQUIRES(db_mutex)
+{
+    if (p->n_disks == VMSPEC_DISKS_MAX)
+        return err_set(err, ERR_DEVICE_ALREADY_EXISTS, vbd->userdevice);
+    struct vm_part_disk *d = &p->disks[p->n_disks];
+    *d = (struct vm_part_disk){ .fd = -1 };
+    if (!ref_is_null(&vbd->VDI)) {
+        const struct vdi_rec *vdi = call_get(CLASS_VDI, &vbd->VDI, err);
+        if (!vdi)
+            return -1;
+        d->vdi = record_copy(&schema_classes[CLASS_VDI], vdi);
+        size_t n = 0;
+        for (const char *u = vdi->uuid; *u && n < sizeof(d->serial) - 1; u++)
+            if (*u != '-')
+                d->serial[n++] = *u;
+    }
+    d->vbd = record_copy(&schema_classes[CLASS_VBD], vbd);
+    p->n_disks++;
+    return 0;
+}
+
+/* Copy everything the machine is built from, at one moment. */
+static int copy_parts(const struct ref *ref, struct vm_parts *p, struct err *err)
+{
+    int rc = -1;
+    db_lock();
+    const struct vm_rec *vm = call_get(CLASS_VM, ref, err);
+    if (!vm)
+        goto out;
+    p->vm = record_copy(&schema_classes[CLASS_VM], vm);
+    for (size_t i = 0; i < vm->VBDs.n; i++) {
+        const struct vbd_rec *vbd = db_get(CLASS_VBD, &vm->VBDs.v[i]);
+        if (vbd->type != VBD_TYPE_FLOPPY && copy_disk(vbd, p, err))
+            goto out;
+    }
+    for (size_t i = 0; i < vm->VIFs.n && i < VMSPEC_NICS_MAX; i++) {
+        const struct vif_rec *vif = db_get(CLASS_VIF, &vm->VIFs.v[i]);
+        p->nics[p->n_nics++].vif = record_copy(&schema_classes[CLASS_VIF], vif);
+    }
+    rc = 0;
+out:
+    db_unlock();
+    return rc;
+}
+
+/* What running VMs may still take counts, not only what they have touched. */
+static int check_memory(const struct vm_rec *vm, struct err *err)
+{
+    uint64_t total = host_ctx.inventory.memory_total_bytes, available = 0,
+             committed = HOST_RESERVE_BYTES;
+    if (inventory_memory_free(&available))
+        available = total;
+    db_lock();
+    for (struct db_iter it = db_first(CLASS_VM); it.rec; db_next(&it)) {
+        const struct vm_rec *other = it.rec;
+        if (other->power_state == VM_POWER_STATE_RUNNING
+            || other->power_state == VM_POWER_STATE_PAUSED)
+            committed += (uint64_t)other->memory_dynamic_max;
+    }
+    db_unlock();
+    available = MIN(available, total > committed ? total - committed : 0);
+    if ((uint64_t)vm->memory_dynamic_max <= available)
+        return 0;
+    char needed_text[24], available_text[24];
+    struct buf b = BUF_INIT(sizeof(needed_text));
+    buf_add_int(&b, vm->memory_dynamic_max);
+    memcpy(needed_text, buf_str(&b), b.len + 1);
+    buf_clear(&b);
+    buf_add_int(&b, (int64_t)available);
+    memcpy(available_text, buf_str(&b), b.len + 1);
+    buf_done(&b);
+    return err_set(err, ERR_HOST_NOT_ENOUGH_FREE_MEMORY, needed_text, available_text);
+}
+
+static int open_volumes(struct vm_parts *p, struct err *err)
+{
+    for (size_t i = 0; i < p->n_disks; i++) {
+        struct vm_part_disk *d = &p->disks[i];
+        if (!d->vdi)
+            continue;
+        bool read_only = d->vbd->mode == VBD_MODE_RO || d->vbd->type == VBD_TYPE_CD
+                         || d->vdi->read_only;
+        d->fd = storage_open_vdi(d->vdi, read_only, err);
+        if (d->fd < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static const char *pinned_machine(const struct vm_rec *vm)
+{
+    for (size_t i = 0; i < vm->platform.n; i++)
+        if (strcmp(vm->platform.v[i].key, "machine") == 0 && vm->platform.v[i].val[0])
+            return vm->platform.v[i].val;
+    return qemu_default_machine();
+}
+
+static int build_machine(const struct ref *ref, struct vm_parts *p,
+                         const struct deadline *d, struct err *err)
+{
+    if (copy_parts(ref, p, err))
+        return -1;
+    p->accel = host_ctx.accel.name;
+    p->machine = pinned_machine(p->vm);
+    if (!p->vm->HVM_boot_params.n && !p->vm->HVM_boot_policy[0] && p->vm->PV_kernel[0]) {
+        if (resolve_boot_file(p->vm, p->vm->PV_kernel, &p->kernel, err)
+            || resolve_boot_file(p->vm, p->vm->PV_ramdisk, &p->initrd, err))
+            return -1;
+    }
+    if (check_memory(p->vm, err) || open_volumes(p, err))
+        return -1;
+    struct vm_spec spec;
+    if (vm_spec_build(p, &spec, err))
+        return -1;
+    (void)FAILPOINT("vm.start.before_machine");
+    return host_ctx.machine->start(&spec, d, err);
+}
+
+/* Say that the machine runs. The VM may have been destroyed meanwhile: power_state_reset, then destroy. */
+static int record_start(struct call *call, const struct ref *ref, bool paused,
+                        const char *machine, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (!call_get(CLASS_VM, ref, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    vm_records_live(tx, ref, paused ? VM_POWER_STATE_PAUSED : VM_POWER_STATE_RUNNING);
+    tx_map_put_str(tx, ref, CLASS_VM, F_VM_PLATFORM, "machine", machine);
+    return tx_commit(tx, err);
+}
+
+int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct err *err)
+{
+    AUTO(vm_parts_done) struct vm_parts parts = { 0 };
+    struct deadline d = deadline_sooner(&call->deadline, START_TIMEOUT_US);
+    if (build_machine(ref, &parts, &d, err))
+        return -1;
+    (void)FAILPOINT("vm.start.machine_built");
+    int rc = paused ? 0 : host_ctx.machine->go(parts.vm->uuid, &d, err);
+    (void)FAILPOINT("vm.start.running");
+    if (rc == 0)
+        rc = record_start(call, ref, paused, parts.machine, err);
+    (void)FAILPOINT("vm.start.recorded");
+    if (rc == 0)
+        return 0;
+    struct deadline quick = deadline_in(QUIT_TIMEOUT_US);
+    AUTO(err_done) struct err second = { 0 };
+    if (vm_teardown(ref, "VM.start failed", &quick, &second)) {
+        AUTO(free_str) char *text = err_text(&second);
+        log_error("clearing up after a failed start of %s: %s", parts.vm->uuid, text);
+    }
+    return -1;
+}
+
+int op_vm_start(struct call *call, const struct vm_start_args *a, struct err *err)
+{
+    return vm_power_on(call, &a->vm, a->start_paused, err);
+}
+
+int op_vm_start_on(struct call *call, const struct vm_start_on_args *a, struct err *err)
+{
+    db_lock();
+    const void *host = call_get(CLASS_HOST, &a->host, err);
+    db_unlock();
+    return host ? vm_power_on(call, &a->vm, a->start_paused, err) : -1;
+}
+
+/* Set the power state after the machine has changed it. */
+static int record_state(struct call *call, const struct ref *vm, int state, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_VM, vm)) {
+        tx_set_enum(tx, vm, CLASS_VM, F_VM_POWER_STATE, state);
+        op_refresh(tx, CLASS_VM, vm);
+    }
+    return tx_commit(tx, err);
+}
+
+int op_vm_pause(struct call *call, const struct vm_pause_args *a, struct err *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    if (!vm_uuid_of(&a->vm, uuid))
+        return call_gone(CLASS_VM, &a->vm, err);
+    if (host_ctx.machine->pause(uuid, &call->deadline, err))
+        return -1;
+    return record_state(call, &a->vm, VM_POWER_STATE_PAUSED, err);
+}
+
+int op_vm_unpause(struct call *call, const struct vm_unpause_args *a, struct err *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    if (!vm_uuid_of(&a->vm, uuid))
+        return call_gone(CLASS_VM, &a->vm, err);
+    if (host_ctx.machine->go(uuid, &call->deadline, err))
+        return -1;
+    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
+}
+
+/* Press the power button and wait until the guest has powered itself off. */
+static int power_button(struct call *call, const char *uuid, const struct ref *vm,
+                        struct err *err)
+{
+    struct deadline d = deadline_sooner(&call->deadline, SHUTDOWN_TIMEOUT_US);
+    if (host_ctx.machine->powerdown(uuid, &d, err))
+        return -1;
+    if (host_ctx.machine->wait_off(uuid, &d, err) == 0)
+        return 0;
+    if (deadline_passed(&d) && !call_cancelled(call)) {
+        char text[REF_TEXT_SIZE];
+        ref_text(vm, text);
+        err_done(err);
+        (void)err_set(err, ERR_VM_SHUTDOWN_TIMEOUT, text, "120");
+        return err_detail(err, "the guest did not power off within 120 s of the power "
+                               "button; use a forced shutdown");
+    }
+    return -1;
+}
+
+int op_vm_clean_shutdown(struct call *call, const struct vm_clean_shutdown_args *a,
+                         struct err *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    if (!vm_uuid_of(&a->vm, uuid))
+        return call_gone(CLASS_VM, &a->vm, err);
+    if (power_button(call, uuid, &a->vm, err))
+        return -1;
+    (void)FAILPOINT("vm.clean_shutdown.off");
+    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
+    return vm_teardown(&a->vm, "VM.clean_shutdown", &d, err);
+}
+
+int op_vm_hard_shutdown(struct call *call, const struct vm_hard_shutdown_args *a,
+                        struct err *err)
+{
+    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
+    return vm_teardown(&a->vm, "VM.hard_shutdown", &d, err);
+}
+
+/* Clean first; what the guest does not answer ends by force. */
+int op_vm_shutdown(struct call *call, const struct vm_shutdown_args *a, struct err *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    if (!vm_uuid_of(&a->vm, uuid))
+        return call_gone(CLASS_VM, &a->vm, err);
+    AUTO(err_done) struct err clean = { 0 };
+    if (power_button(call, uuid, &a->vm, &clean) && call_cancelled(call)) {
+        err_move(err, &clean);
+        return -1;
+    }
+    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
+    return vm_teardown(&a->vm, "VM.shutdown", &d, err);
+}
+
+/* The machine stays: the guest goes down, the board is reset, and runs again. */
+int op_vm_clean_reboot(struct call *call, const struct vm_clean_reboot_args *a,
+                       struct err *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    if (!vm_uuid_of(&a->vm, uuid))
+        return call_gone(CLASS_VM, &a->vm, err);
+    if (power_button(call, uuid, &a->vm, err))
+        return -1;
+    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
+    if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
+        return -1;
+    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
+}
+
+int op_vm_hard_reboot(struct call *call, const struct vm_hard_reboot_args *a,
+                      struct err *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    if (!vm_uuid_of(&a->vm, uuid))
+        return call_gone(CLASS_VM, &a->vm, err);
+    struct deadline d = deadline_sooner(&call->deadline, QUIT_TIMEOUT_US);
+    if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
+        return -1;
+    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
+}
+
+int op_vm_power_state_reset(struct call *call, const struct vm_power_state_reset_args *a,
+                            struct err *err)
+{
+    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
+    return vm_teardown(&a->vm, "VM.power_state_reset", &d, err);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The records around a VM's power state, always brought to what is true of the machine, in one change set:
+ * power_state, residence, consoles, metrics, what is attached. Both directions are idempotent, so every path (start,
+ * stop, adoption after a crash, a machine that died) ends here. */
+#include "ops/vm.h"
+
+#include <string.h>
+
+#include "api/errors.h"
+#include "base/mem.h"
+#include "model/ops_lock.h"
+#include "ops/host_ctx.h"
+
+bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE])
+{
+    db_lock();
+    const struct vm_rec *rec = db_get(CLASS_VM, vm);
+    if (rec)
+        memcpy(out, rec->uuid, UUID_TEXT_SIZE);
+    db_unlock();
+    return rec != NULL;
+}
+
+static void make_console(struct tx *tx, const struct ref *vm, int protocol)
+    REQUIRES(db_mutex)
+{
+    struct console_rec *c = record_new(&schema_classes[CLASS_CONSOLE]);
+    struct uuid u = uuid_new();
+    char uuid[UUID_TEXT_SIZE];
+    uuid_text(&u, uuid);
+    str_put(&c->uuid, uuid);
+    c->protocol = protocol;
+    c->VM = *vm;
+    str_give(&c->location, str_fmt("%s/console?uuid=%s", host_ctx.base_url, uuid));
+    (void)tx_create(tx, CLASS_CONSOLE, c, NULL);
+}
+
+/* Attached flags of the VM's devices; a device gets its name when it is attached. */
+static void set_devices(struct tx *tx, const struct vm_rec *vm, bool attached)
+    REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < vm->VBDs.n; i++) {
+        const struct ref *ref = &vm->VBDs.v[i];
+        const struct vbd_rec *vbd = db_get(CLASS_VBD, ref);
+        unsigned position;
+        char name[8];
+        if (attached && vm_device_position(vbd->userdevice, &position)) {
+            vm_device_name(position, name);
+            tx_set_str(tx, ref, CLASS_VBD, F_VBD_DEVICE, name);
+        }
+        tx_set_bool(tx, ref, CLASS_VBD, F_VBD_CURRENTLY_ATTACHED, attached);
+        op_refresh(tx, CLASS_VBD, ref);
+        if (!ref_is_null(&vbd->VDI))
+            op_refresh(tx, CLASS_VDI, &vbd->VDI);
+    }
+    for (size_t i = 0; i < vm->VIFs.n; i++) {
+        tx_set_bool(tx, &vm->VIFs.v[i], CLASS_VIF, F_VIF_CURRENTLY_ATTACHED, attached);
+        op_refresh(tx, CLASS_VIF, &vm->VIFs.v[i]);
+    }
+}
+
+static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live)
+    REQUIRES(db_mutex)
+{
+    if (ref_is_null(&vm->metrics))
+        return;
+    const struct ref *m = &vm->metrics;
+    tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_MEMORY_ACTUAL,
+               live ? vm->memory_dynamic_max : 0);
+    tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_VCPUS_NUMBER,
+               live ? vm->VCPUs_at_startup : 0);
+    tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_LAST_UPDATED, clock_wall_us());
+    tx_set_bool(tx, m, CLASS_VM_METRICS, F_VM_METRICS_HVM, true);
+    tx_set_enum(tx, m, CLASS_VM_METRICS, F_VM_METRICS_CURRENT_DOMAIN_TYPE,
+                live ? DOMAIN_TYPE_HVM : DOMAIN_TYPE_UNSPECIFIED);
+    if (live)
+        tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_START_TIME, clock_wall_us());
+}
+
+/* domid is a small number that changes with each start, as clients expect of it. */
+static int64_t next_domid(void) REQUIRES(db_mutex)
+{
+    int64_t max = 0;
+    for (struct db_iter it = db_first(CLASS_VM); it.rec; db_next(&it))
+        max = MAX(max, ((const struct vm_rec *)it.rec)->domid);
+    return max + 1;
+}
+
+void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
+{
+    const struct vm_rec *vm = db_get(CLASS_VM, ref);
+    struct ref host = db_host_ref();
+    bool was_live = vm->power_state == VM_POWER_STATE_RUNNING
+                    || vm->power_state == VM_POWER_STATE_PAUSED;
+    tx_set_enum(tx, ref, CLASS_VM, F_VM_POWER_STATE, power_state);
+    tx_set_ref(tx, ref, CLASS_VM, F_VM_RESIDENT_ON, &host);
+    if (!was_live) {
+        tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, next_domid());
+        tx_set_int(tx, ref, CLASS_VM, F_VM_MEMORY_TARGET, vm->memory_dynamic_max);
+        set_metrics(tx, vm, true);
+    }
+    if (vm->consoles.n == 0) {
+        make_console(tx, ref, CONSOLE_PROTOCOL_RFB);
+        make_console(tx, ref, CONSOLE_PROTOCOL_VT100);
+    }
+    set_devices(tx, vm, true);
+    op_refresh(tx, CLASS_VM, ref);
+}
+
+void vm_records_halted(struct tx *tx, const struct ref *ref)
+{
+    const struct vm_rec *vm = db_get(CLASS_VM, ref);
+    struct ref none = REF_NULL;
+    while (vm->consoles.n) {
+        struct ref console = vm->consoles.v[0];
+        tx_destroy(tx, &console);
+    }
+    if (!ref_is_null(&vm->guest_metrics)) {
+        struct ref gm = vm->guest_metrics;
+        tx_set_ref(tx, ref, CLASS_VM, F_VM_GUEST_METRICS, &none);
+        tx_destroy(tx, &gm);
+    }
+    if (vm->power_state != VM_POWER_STATE_HALTED)
+        set_metrics(tx, vm, false);
+    tx_set_enum(tx, ref, CLASS_VM, F_VM_POWER_STATE, VM_POWER_STATE_HALTED);
+    tx_set_ref(tx, ref, CLASS_VM, F_VM_RESIDENT_ON, &none);
+    tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, -1);
+    set_devices(tx, vm, false);
+    op_refresh(tx, CLASS_VM, ref);
+}
+
+int vm_teardown(const struct ref *vm, const char *why, const struct deadline *d,
+                struct err *err)
+{
+    char uuid[UUID_TEXT_SIZE];
+    if (vm_uuid_of(vm, uuid) && host_ctx.machine->destroy(uuid, d, err))
+        return -1;
+    struct tx *tx = daemon_tx(why);
+    if (db_get(CLASS_VM, vm))
+        vm_records_halted(tx, vm);
+    return tx_commit(tx, err);
+}

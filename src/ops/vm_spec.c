@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the records of a VM to the specification of its machine. Pure: no database, no files, no clock. */
+#include "ops/vm.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "api/errors.h"
+#include "base/mem.h"
+#include "base/parse.h"
+
+void vm_parts_done(struct vm_parts *p)
+{
+    for (size_t i = 0; i < p->n_disks; i++) {
+        record_free(&schema_classes[CLASS_VBD], p->disks[i].vbd);
+        record_free(&schema_classes[CLASS_VDI], p->disks[i].vdi);
+        if (p->disks[i].fd >= 0)
+            close(p->disks[i].fd);
+    }
+    for (size_t i = 0; i < p->n_nics; i++)
+        record_free(&schema_classes[CLASS_VIF], p->nics[i].vif);
+    record_free(&schema_classes[CLASS_VM], p->vm);
+    free_str(&p->kernel);
+    free_str(&p->initrd);
+    *p = (struct vm_parts){ 0 };
+}
+
+bool vm_device_position(const char *s, unsigned *out)
+{
+    int64_t n;
+    if (parse_range(s, 0, 255, &n)) {
+        *out = (unsigned)n;
+        return true;
+    }
+    const char *letter = NULL;
+    if (str_starts(s, "xvd"))
+        letter = s + 3;
+    else if (str_starts(s, "hd") || str_starts(s, "sd"))
+        letter = s + 2;
+    if (!letter || letter[0] < 'a' || letter[0] > 'z' || letter[1])
+        return false;
+    *out = (unsigned)(letter[0] - 'a');
+    return true;
+}
+
+void vm_device_name(unsigned position, char out[static 8])
+{
+    char letters[3] = { 0 };
+    if (position < 26) {
+        letters[0] = (char)('a' + position);
+    } else {
+        letters[0] = (char)('a' + position / 26 - 1);
+        letters[1] = (char)('a' + position % 26);
+    }
+    memcpy(out, "xvd", 3);
+    memcpy(out + 3, letters, 3);
+}
+
+/* The value of a string map, or NULL. */
+static const char *lookup(const struct map_string_string *m, const char *key)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (strcmp(m->v[i].key, key) == 0)
+            return m->v[i].val;
+    return NULL;
+}
+
+static bool flag(const struct map_string_string *m, const char *key, bool otherwise)
+{
+    const char *v = lookup(m, key);
+    bool b;
+    return v && parse_bool(v, &b) ? b : otherwise;
+}
+
+/* HVM_boot_params:order is letters: c disks, d CD drives, n network. Position in it decides the boot index; devices of a
+ * kind follow each other by their slot, bootable disks first. */
+static unsigned boot_index(const char *order, char kind, unsigned slot, bool first)
+{
+    const char *at = strchr(order, kind);
+    if (!at)
+        return 0;
+    return 1 + (unsigned)(at - order) * 1000 + (first ? 0 : 500) + slot;
+}
+
+static int add_disk(const struct vm_part_disk *part, const char *order, struct vm_spec *out,
+                    struct err *err)
+{
+    const struct vbd_rec *vbd = part->vbd;
+    unsigned slot;
+    if (!vm_device_position(vbd->userdevice, &slot))
+        return err_set(err, ERR_INVALID_DEVICE, vbd->userdevice);
+    struct vm_disk *d = &out->disks[out->n_disks++];
+    bool is_cd = vbd->type == VBD_TYPE_CD;
+    *d = (struct vm_disk){
+        .slot = slot,
+        .bus = is_cd ? VM_BUS_SATA : VM_BUS_VIRTIO,
+        .is_cd = is_cd,
+        .read_only = is_cd || vbd->mode == VBD_MODE_RO,
+        .boot_index = boot_index(order, is_cd ? 'd' : 'c', slot, vbd->bootable),
+        .source = part->fd >= 0 ? VM_SOURCE_FILE : VM_SOURCE_NONE,
+        .fd = part->fd,
+        .serial = part->vdi ? part->serial : NULL,
+    };
+    memcpy(d->id, vbd->uuid, sizeof(d->id));
+    return 0;
+}
+
+static int add_nic(const struct vm_part_nic *part, const char *order, struct vm_spec *out,
+                   struct err *err)
+{
+    const struct vif_rec *vif = part->vif;
+    int64_t slot;
+    if (!parse_range(vif->device, 0, VMSPEC_NICS_MAX - 1, &slot))
+        return err_set(err, ERR_INVALID_DEVICE, vif->device);
+    struct vm_nic *n = &out->nics[out->n_nics++];
+    *n = (struct vm_nic){
+        .slot = (unsigned)slot,
+        .mac = vif->MAC,
+        .mtu = vif->MTU >= 68 && vif->MTU <= 65535 ? (unsigned)vif->MTU : 1500,
+        .boot_index = boot_index(order, 'n', (unsigned)slot, true),
+    };
+    memcpy(n->id, vif->uuid, sizeof(n->id));
+    return 0;
+}
+
+int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err)
+{
+    const struct vm_rec *vm = p->vm;
+    if (vm->VCPUs_at_startup < 1 || vm->VCPUs_max < vm->VCPUs_at_startup
+        || vm->VCPUs_max > 256)
+        return err_set(err, ERR_INVALID_VALUE, "VCPUs_at_startup",
+                       "must be 1 to VCPUs_max");
+    int64_t cores = 1;
+    const char *per_socket = lookup(&vm->platform, "cores-per-socket");
+    if (per_socket && !parse_range(per_socket, 1, 256, &cores))
+        return err_set(err, ERR_INVALID_VALUE, "platform:cores-per-socket", per_socket);
+    const char *firmware = lookup(&vm->HVM_boot_params, "firmware");
+    const char *order = lookup(&vm->HVM_boot_params, "order");
+    if (!order || !order[0])
+        order = "cdn";
+
+    *out = (struct vm_spec){
+        .name = vm->name_label,
+        .machine = p->machine,
+        .accel = p->accel,
+        .cpu_model = strcmp(p->accel, "tcg") == 0 ? "max" : "host",
+        .vcpus = (unsigned)vm->VCPUs_at_startup,
+        .vcpus_max = (unsigned)vm->VCPUs_max,
+        .cores_per_socket = vm->VCPUs_max % cores == 0 ? (unsigned)cores : 1,
+        .memory_bytes = (uint64_t)vm->memory_dynamic_max,
+        .firmware = firmware && strcmp(firmware, "uefi") == 0 ? VM_FIRMWARE_UEFI
+                                                              : VM_FIRMWARE_BIOS,
+        .kernel = p->kernel,
+        .initrd = p->initrd,
+        .cmdline = p->kernel ? vm->PV_args : NULL,
+        .rtc_localtime = false,
+        .vga = flag(&vm->platform, "vga", true),
+    };
+    memcpy(out->uuid, vm->uuid, sizeof(out->uuid));
+    for (size_t i = 0; i < p->n_disks; i++)
+        if (add_disk(&p->disks[i], order, out, err))
+            return -1;
+    for (size_t i = 0; i < p->n_nics; i++)
+        if (add_nic(&p->nics[i], order, out, err))
+            return -1;
+    return 0;
+}
