@@ -15,6 +15,7 @@
 #include "ops/ops.h"
 #include "seraid/bind.h"
 #include "seraid/explain.h"
+#include "seraid/gate.h"
 #include "seraid/generic.h"
 #include "seraid/pool.h"
 
@@ -71,28 +72,6 @@ static void log_refused(const struct rpc_req *req, const struct dispatch_peer *p
 }
 
 /* Checks */
-
-int dispatch_role_gate(const struct call_def *def, const struct session *s, struct err *err)
-{
-    const struct class_def *cls = &schema_classes[def->cls];
-    uint8_t roles = def->roles;
-    AUTO(free_str) char *permission = NULL;
-
-    if (s->local_superuser)
-        return 0;
-    /* A map with keys that other roles may write: the key decides, once it is known (generic.c). */
-    if (def->kind == CALL_KIND_SET_FIELD || def->kind == CALL_KIND_ADD_TO
-        || def->kind == CALL_KIND_REMOVE_FROM) {
-        for (const struct map_key_role *k = cls->fields[def->field].key_roles; k && k->key;
-             k++)
-            roles |= k->roles;
-    }
-    if (s->roles & roles)
-        return 0;
-    permission = str_fmt("%s.%s", cls->lower, def->name);
-    return err_set(err, ERR_RBAC_PERMISSION_DENIED, permission,
-                   "No permission in user session");
-}
 
 static int find_session(const struct rpc_req *req, struct session *out, struct err *err)
 {
@@ -301,7 +280,7 @@ static int serve(const struct rpc_req *req, const struct dispatch_peer *peer,
         return -1;
     if (!call.def)
         return err_set(err, ERR_MESSAGE_METHOD_UNKNOWN, req->method);
-    if (!call.def->no_session && dispatch_role_gate(call.def, &call.session, err) != 0)
+    if (!call.def->no_session && gate_call(call.def, &call.session, err) != 0)
         return -1;
     if (call.def->life == LIFE_REMOVED)
         return err_set(err, ERR_MESSAGE_REMOVED);

@@ -19,8 +19,4 @@ void dispatch_init(struct pool *tasks);
 /* Appends the whole answer to out, which is empty. Everything in it is durable. Blocks as the call does. Thread: any. */
 void dispatch_rpc(const struct rpc_req *req, const struct dispatch_peer *peer,
                   struct buf *out);
-
-/* May this session make the call? Errors: RBAC_PERMISSION_DENIED(permission, message). */
-int dispatch_role_gate(const struct call_def *def, const struct session *s, struct err *err)
-    MUST_CHECK;
 #endif

@@ -3,10 +3,13 @@
  * class by name: what a class needs beyond the tables is in its hooks (ops/). */
 #include "seraid/generic.h"
 
+#include <stdlib.h>
+
 #include "api/errors.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
 #include "ops/ops.h"
+#include "seraid/gate.h"
 
 static const struct class_def *class_of(const struct call *call)
 {
@@ -158,58 +161,6 @@ static int check_refs(const struct ty *ty, const void *p, struct err *err)
     return 0;
 }
 
-/* Roles that may write this key of a map; those of the call where no row names it. */
-static uint8_t roles_of_key(const struct call *call, const struct field_def *f,
-                            const char *key)
-{
-    for (const struct map_key_role *k = f->key_roles; k && k->key; k++) {
-        size_t n = __builtin_strlen(k->key);
-        bool prefix = n > 0 && k->key[n - 1] == '*';
-
-        if (prefix ? __builtin_strncmp(key, k->key, n - 1) == 0 : str_eq(key, k->key))
-            return k->roles;
-    }
-    return call->def->roles;
-}
-
-static int check_key(const struct call *call, const struct field_def *f, const char *key,
-                     struct err *err)
-{
-    AUTO(free_str) char *permission = NULL;
-
-    if (call->session.local_superuser || (call->session.roles & roles_of_key(call, f, key)))
-        return 0;
-    permission = str_fmt("%s.%s/key:%s", class_of(call)->lower, call->def->name, key);
-    return err_set(err, ERR_RBAC_PERMISSION_DENIED, permission,
-                   "No permission in user session");
-}
-
-/* Every key that differs between two maps must be one that the caller may write. */
-static int check_keys(const struct call *call, const struct field_def *f, const void *old,
-                      const void *new, struct err *err)
-{
-    const void *side[2] = { old, new };
-
-    if (!f->key_roles || f->ty->key->kind != TY_STRING)
-        return 0;
-    for (int s = 0; s < 2; s++) {
-        const struct set_any *m = side[s];
-
-        for (size_t i = 0; i < m->n; i++) {
-            void *key = map_key(f->ty, m, i);
-            size_t other = map_find(f->ty, side[1 - s], key);
-
-            if (other != SIZE_MAX
-                && value_eq(f->ty->elem, map_val(f->ty, m, i),
-                            map_val(f->ty, side[1 - s], other)))
-                continue;
-            if (check_key(call, f, *(const char **)key, err) != 0)
-                return -1;
-        }
-    }
-    return 0;
-}
-
 static int duplicate_key(const struct call *call, const struct ref *self,
                          const struct field_def *f, const void *key, struct err *err)
 {
@@ -271,8 +222,8 @@ static int write_in_tx(struct call *call, void *args, struct tx *tx, struct err 
     value = mem_alloc(MAX(f->ty->size, (uint16_t)1));
     value_copy(f->ty, value, old);
     rc = change(call, args, f, value, err);
-    if (rc == 0 && f->ty->kind == TY_MAP)
-        rc = check_keys(call, f, old, value, err);
+    if (rc == 0 && call->def->kind == CALL_KIND_SET_FIELD && f->ty->kind == TY_MAP)
+        rc = gate_keys(call->def, &call->session, old, value, err);
     if (rc == 0 && !value_eq(f->ty, old, value)) {
         rc = check_refs(f->ty, value, err);
         if (rc == 0 && hooks->check_set)
@@ -284,14 +235,28 @@ static int write_in_tx(struct call *call, void *args, struct tx *tx, struct err 
         }
     }
     value_done(f->ty, value);
-    free_ptr(&value);
+    free(value);
     return rc;
+}
+
+/* Before the object is looked at: what a refused caller could learn from it is nothing. */
+static int gate_one_key(const struct call *call, void *args, struct err *err)
+{
+    bool one = call->def->kind == CALL_KIND_ADD_TO
+               || call->def->kind == CALL_KIND_REMOVE_FROM;
+
+    if (!one || call->def->params[1].ty->kind != TY_STRING)
+        return 0;
+    return gate_key(call->def, &call->session, *(const char **)arg(call, args, 1), err);
 }
 
 static int write_field(struct call *call, void *args, struct err *err)
 {
-    struct tx *tx = call_tx(call);
+    struct tx *tx;
 
+    if (gate_one_key(call, args, err) != 0)
+        return -1;
+    tx = call_tx(call);
     if (write_in_tx(call, args, tx, err) != 0) {
         tx_abort(tx);
         return -1;
