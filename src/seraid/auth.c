@@ -103,3 +103,17 @@ void auth_done(struct auth *a)
         log_debug("ending a session made for one request: %s", err.code);
     a->temporary = false;
 }
+
+void auth_refuse_path(struct exchange *x)
+{
+    AUTO(err_done) struct err err = { 0 };
+    struct auth a = { 0 };
+
+    find_task(x, &a);
+    if (!a.has_task) {
+        serve_text(x, 404, NULL, NULL);
+        return;
+    }
+    (void)err_set(&err, ERR_NOT_IMPLEMENTED, x->req->path);
+    auth_refuse(x, &a, 404, &err);
+}

@@ -22,4 +22,6 @@ void auth_done(struct auth *a);
 /* Refuse a request: its task ends with err, the answer is status with the error's words. */
 void auth_refuse(struct exchange *x, const struct auth *a, int status,
                  const struct err *err);
+/* 404 for a path that nothing serves; the client's task fails too. */
+void auth_refuse_path(struct exchange *x);
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET of what nothing else serves: one small page at "/", 404 elsewhere. Runs on a worker. */
 #include "base/mem.h"
+#include "seraid/auth.h"
 #include "seraid/handlers.h"
 
 static const char page[] =
@@ -14,7 +15,7 @@ static const char page[] =
 void http_web_get(struct exchange *x)
 {
     if (!str_eq(x->req->path, "/")) {
-        serve_text(x, 404, NULL, NULL);
+        auth_refuse_path(x);
         return;
     }
     serve_answer(

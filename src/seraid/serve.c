@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "seraid/auth.h"
 #include "seraid/handlers.h"
 #include "seraid/pool.h"
 
@@ -108,7 +109,7 @@ static void route(struct exchange *x)
     else if (x->req->method == HTTP_DELETE || x->req->method == HTTP_OTHER)
         serve_text(x, 405, "Allow: GET, HEAD, POST, PUT, CONNECT, OPTIONS\r\n", NULL);
     else
-        serve_text(x, 404, NULL, NULL);
+        auth_refuse_path(x);
 }
 
 /* Read what the client still sends, for a moment: closing over unread data would destroy the answer on its way. */

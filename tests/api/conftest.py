@@ -30,10 +30,10 @@ class Daemon:
         if password is not None:
             (self.dir / "password").write_text(password + "\n")
             self.options += ["--password-file", str(self.dir / "password")]
-        self.process = None
+        self.process, self.prefix = None, []
 
     def command(self):
-        return [str(BUILD / "seraid"), "--rootless", "--machine", "fake", "--state", str(self.state),
+        return [*self.prefix, str(BUILD / "seraid"), "--rootless", "--machine", "fake", "--state", str(self.state),
                 "--runtime", str(self.runtime), "--log-level", "debug", *self.listen, *self.options]
 
     def start(self):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -197,3 +198,45 @@ def test_thousands_of_silent_connections(directory):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert daemon.stop()[0] == 0
     check_log(daemon)
+
+
+def test_too_many_connections_are_refused_politely(directory):
+    """With few descriptors the daemon keeps half for its own work and says 503 beyond the other half."""
+    daemon = Daemon(directory, https=None)
+    daemon.prefix = ["prlimit", "--nofile=200:200"]
+    daemon.start()
+    held = []
+    try:
+        refused = None
+        while refused is None and len(held) < 200:
+            held.append(daemon.connect())
+            held[-1].send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            status = held[-1].answer().status
+            if status != 200:
+                refused = status
+        assert refused == 503 and len(held) > 50
+        held.pop().close()
+        assert held[0].request("GET", "/").status == 200
+        for raw in held[1:]:
+            raw.close()
+        until = time.monotonic() + wire.LIMIT
+        status = 503
+        while status == 503 and time.monotonic() < until:  # it learns of the closed ones in its own time
+            with wire.Raw(unix=daemon.unix) as raw:
+                status = raw.request("GET", "/").status
+        assert status == 200
+    finally:
+        for raw in held:
+            raw.close()
+    assert daemon.stop()[0] == 0
+    check_log(daemon)
+
+
+def test_the_default_port_or_the_next_free(directory):
+    daemon = Daemon(directory, http=None, https=None).start()
+    host, port = daemon.host_port(tls=True)
+    assert host == "127.0.0.1" and 8443 <= port < 8543
+    os.mkdir(os.path.join(directory, "second"))
+    second = Daemon(os.path.join(directory, "second"), http=None, https=None).start()
+    assert second.host_port(tls=True)[1] != port
+    assert daemon.stop()[0] == 0 and second.stop()[0] == 0

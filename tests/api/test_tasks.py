@@ -69,3 +69,13 @@ def test_unknown_format(daemon, api):
         assert raw.request("GET", path).status == 404
     assert api.wait_task(task)["status"] == "failure"
     api.call("task.destroy", task)
+
+
+def test_endpoints_that_are_not_there_fail_the_task(daemon, api):
+    for method, path in (("PUT", "/import"), ("GET", "/export"), ("PUT", "/no/such/endpoint")):
+        task = api.call("task.create", "transfer", "")
+        with daemon.connect() as raw:
+            assert raw.request(method, "%s?session_id=%s&task_id=%s" % (path, api.session, task)).status == 404
+        record = api.wait_task(task)
+        assert record["status"] == "failure" and record["error_info"] == ["NOT_IMPLEMENTED", path]
+        api.call("task.destroy", task)

@@ -25,7 +25,7 @@ class Answer:
 class Raw:
     """A connection that sends what it is given and reads HTTP answers."""
 
-    def __init__(self, host, port, tls=None, unix=None):
+    def __init__(self, host=None, port=None, tls=None, unix=None):
         if unix:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.settimeout(LIMIT)
