@@ -178,7 +178,7 @@ static void enc_float(struct buf *out, enum enc enc, double v)
     char text[40];
     double back;
     (void)snprintf(text, sizeof(text), "%.15g", v);
-    if (!parse_double(text, &back) || memcmp(&back, &v, sizeof(v)) != 0)
+    if (!parse_double(text, &back) || back < v || back > v)
         (void)snprintf(text, sizeof(text), "%.17g", v);
     if (enc == ENC_JSON && !isfinite(v)) {
         ADD(out, "null");

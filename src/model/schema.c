@@ -53,7 +53,7 @@ const struct call_def *schema_class_call(const struct class_def *cls, const char
 const struct call_def *schema_call(const char *name)
 {
     char prefix[64];
-    for (size_t i = 0; name[i] != '\0' && i < sizeof(prefix); i++) {
+    for (size_t i = 0; i < sizeof(prefix) && name[i] != '\0'; i++) {
         bool last = name[i] == '.';
         if (last || name[i] == '_') {
             prefix[i] = '\0';

@@ -307,3 +307,38 @@ TEST(arguments_and_results_of_every_call)
             check_random(call->result, schema_call_name(call));
     }
 }
+
+/* Trees of the wrong shape: refused with a code and nothing written, or taken and equal after another trip. */
+TEST(trees_of_other_types)
+{
+    state = 69069;
+    size_t refused = 0, taken = 0;
+    for (size_t i = 0; i < 20 * (size_t)CALL_COUNT; i++) {
+        const struct call_def *a = &schema_calls[rnd(CALL_COUNT)],
+                              *b = &schema_calls[rnd(CALL_COUNT)];
+        const struct ty *from = a->result,
+                        *to = b->n_params ? b->params[b->n_params - 1].ty : b->result;
+        if (from->kind == TY_RAW || to->kind == TY_RAW || to->kind == TY_VOID)
+            continue;
+        char p[64] = { 0 }, back[64] = { 0 };
+        AUTO(buf_done) struct buf text = BUF_INIT(0);
+        AUTO(err_done) struct err err = { 0 };
+        random_value(from, p);
+        enc_value(&text, ENC_JSON, from, p);
+        value_done(from, p);
+        json_t *j = json_loadb(text.data, text.len, JSON_DECODE_ANY, NULL);
+        CHECK(j != NULL);
+        if (value_decode(to, j, "x", back, &err) < 0) {
+            static const char zero[64];
+            CHECK(err.code && memcmp(back, zero, sizeof(zero)) == 0);
+            refused++;
+        } else {
+            CHECK(err.code == NULL);
+            check_round_trip(to, back, "x");
+            value_done(to, back);
+            taken++;
+        }
+        json_decref(j);
+    }
+    CHECK(refused > 1000 && taken > 1000);
+}

@@ -53,7 +53,7 @@ void ref_text(const struct ref *r, char out[static REF_TEXT_SIZE])
     }
     struct uuid u;
     memcpy(u.b, r->b, sizeof(u.b));
-    memcpy(out, REF_PREFIX, strlen(REF_PREFIX));
+    memcpy(out, REF_PREFIX, sizeof(REF_PREFIX));
     uuid_text(&u, out + strlen(REF_PREFIX));
 }
 

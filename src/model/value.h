@@ -118,7 +118,7 @@ void *map_val(const struct ty *ty, const void *map, size_t i);
  * "true"/"false"; DATETIME: text; ENUM: one of its names, exactly; MAP: an object (int and ref keys as
  * text); OPTION: null or "" is none; RECORD: an object, absent fields take their schema default,
  * unknown members are ignored (clients send whole records of other versions). Equal elements of a set
- * and equal keys of a map count once. FLOAT also takes null for NaN, as JSON is written.
+ * and equal keys of a map count once. A FLOAT from outside is finite; null reads as 0.
  * what: the parameter or field name used in errors. out: uninitialised or zero, written on success only.
  * Errors: FIELD_TYPE_ERROR(what), INVALID_VALUE(what, value) for an unknown enum name,
  * HANDLE_INVALID(class, text) for text that cannot be a reference. */

@@ -26,7 +26,7 @@ static bool int_of(const json_t *j, int64_t *out)
     }
     if (json_is_real(j)) {
         double v = json_real_value(j);
-        if (!(v >= -0x1p63 && v < 0x1p63))
+        if (!(v >= -9223372036854775808.0 && v < 9223372036854775808.0))
             return false;
         int64_t whole = (int64_t)v;
         if ((double)whole < v || (double)whole > v)
@@ -39,12 +39,15 @@ static bool int_of(const json_t *j, int64_t *out)
 
 static bool float_of(const json_t *j, double *out)
 {
+    double v = 0; /* null: as enc.c writes what JSON has no number for */
     if (json_is_number(j))
-        *out = json_number_value(j);
-    else if (json_is_null(j)) /* as enc.c writes what JSON has no number for */
-        *out = NAN;
-    else
-        return json_is_string(j) && parse_double(json_string_value(j), out);
+        v = json_number_value(j);
+    else if (!json_is_null(j)
+             && (!json_is_string(j) || !parse_double(json_string_value(j), &v)))
+        return false;
+    if (!isfinite(v))
+        return false;
+    *out = v;
     return true;
 }
 
@@ -169,7 +172,11 @@ static int decode_map(const struct ty *ty, json_t *j, const char *what, struct s
     if (!json_is_object(j))
         return bad_type(what, err);
     size_t n = json_object_size(j);
-    struct set_any map = { n ? mem_array(n, ty->entry) : NULL, 0 };
+    if (n == 0) {
+        *out = (struct set_any){ 0 };
+        return 0;
+    }
+    struct set_any map = { mem_array(n, ty->entry), 0 };
     struct seen seen = seen_init(ty->key, ty->entry, n);
     const char *key;
     json_t *val;
