@@ -150,8 +150,8 @@ int boot_storage(bool first, struct err *err)
     uuid_text(&u, iso);
     AUTO(free_str) char *local_path = str_fmt("%s/sr/%s", host_ctx.state_dir, local);
     AUTO(free_str) char *iso_path = str_fmt("%s/iso", host_ctx.state_dir);
-    if (make_sr(local, "Local storage", "Disks as files of this host", &sr_file, local_path,
-                true, err))
+    if (make_sr(local, "Local storage", "Disks as files of this host", sr_by_type("ext"),
+                local_path, true, err))
         return -1;
     return make_sr(iso, "ISO library",
                    "CD images: put files ending in .iso into its folder and scan it",

@@ -220,6 +220,10 @@ static int clone_records(struct call *call, struct clone_src *s, const char *nam
     reset_run_state(vm);
     str_put(&vm->name_label, name);
     put_other_config(vm, "mac_seed", mac_seed);
+    const char *mark =
+        "default_template"; /* what is made of a standard template is not one */
+    (void)map_remove(schema_classes[CLASS_VM].fields[F_VM_OTHER_CONFIG].ty,
+                     &vm->other_config, &mark);
     struct tx *tx = call_tx(call);
     vm->metrics = make_metrics(tx);
     struct ref ref = tx_create(tx, CLASS_VM, vm, NULL);
