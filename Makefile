@@ -10,11 +10,11 @@ all: $(BUILD)/build.ninja
 $(BUILD)/build.ninja: | deps-build
 	meson setup $(BUILD)
 
-.PHONY: deps-build deps-run deps-test deps-bench
-deps-build deps-run deps-test deps-bench:
+.PHONY: deps-build deps-run deps-test
+deps-build deps-run deps-test:
 	@tools/deps $(@:deps-%=%)
 
-deps: deps-build deps-run deps-test
+deps: deps-run deps-test
 
 # Build a Debian guest, start the daemon, boot the guest: the main job.
 run: deps-run all
@@ -25,7 +25,7 @@ check: deps-run deps-test
 	@tools/test
 
 # Figures beside the named rivals, as ratios.
-bench: deps-run deps-bench all
+bench: deps-run all
 	@bench/run
 
 # What machines say about the sources: format, floors, warnings, analysers.
