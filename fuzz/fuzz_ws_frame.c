@@ -40,7 +40,10 @@ static void check_stream(const uint8_t *p, size_t len)
     AUTO(buf_done) struct buf out = BUF_INIT(0), reply = BUF_INIT(0);
     bool open = feed(p, len, len, &out, &reply);
     REQUIRE(out.len + reply.len <= len + 4 && (open || reply.len >= 4));
-    for (size_t step = 1; step < 12; step += 2) {
+    size_t first = len <= 2048
+                       ? 1
+                       : len / 40; /* pieces of a byte take too long for much text */
+    for (size_t step = first; step < first + 12; step += 3) {
         AUTO(buf_done) struct buf out2 = BUF_INIT(0), reply2 = BUF_INIT(0);
         REQUIRE(feed(p, len, step, &out2, &reply2) == open);
         REQUIRE(out2.len == out.len && reply2.len == reply.len);

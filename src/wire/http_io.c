@@ -18,7 +18,8 @@
 static int refuse(int *status_out, int status, struct err *err, const char *sentence)
 {
     *status_out = status;
-    return err_set(err, HTTP_REFUSED, sentence);
+    err_set(err, HTTP_REFUSED, sentence);
+    return -1;
 }
 
 /* errno of a read as a verdict. */
@@ -29,7 +30,8 @@ static int broke(int *status_out, struct err *err, const char *what)
                       : status == 400 ? "the request ended early"
                                       : "the connection broke";
     refuse(status_out, status, err, why);
-    return err_detail(err, "%s: %m", what);
+    err_detail(err, "%s: %m", what);
+    return -1;
 }
 
 int http_read_head(struct conn *c, struct http_req *out, const struct deadline *d,
@@ -127,7 +129,7 @@ static bool parse_chunk_size(const char *line, uint64_t *size_out)
 int http_read_chunked(struct conn *c, struct buf *out, const struct deadline *d,
                       int *status_out, struct err *err)
 {
-    char line[CHUNK_LINE_MAX];
+    char line[CHUNK_LINE_MAX] = "";
     uint64_t size = 0;
     for (;;) {
         if (read_line(c, line, sizeof(line), d, status_out, err) < 0)
