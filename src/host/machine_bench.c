@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -53,7 +54,7 @@ static struct vm_spec guest(void)
 
 static void first_byte(int fd)
 {
-    struct deadline d = deadline_in(30 * US_PER_SEC);
+    struct deadline d = deadline_in(5 * US_PER_SEC);
     char c;
 
     if (io_read(fd, &c, 1, &d) != 1 || c != 'N')
@@ -89,29 +90,41 @@ static void say(int fd, const char *text)
         die("QMP");
 }
 
-/* The same arguments but -S. */
+/* The same arguments but -S, and the serial line connected from the start: QEMU drops what a guest writes before it has
+ * accepted a connection, and without -S a guest can be that fast. */
+static void make_bare(struct argv *argv)
+{
+    for (size_t a = 0; a < argv->n; a++) {
+        if (str_eq(argv->v[a], "-S")) {
+            free(argv->v[a]);
+            memmove(&argv->v[a], &argv->v[a + 1], (argv->n - a) * sizeof(argv->v[0]));
+            argv->n--;
+        }
+        if (str_starts(argv->v[a], "socket,id=serial,")) {
+            free(argv->v[a]);
+            argv->v[a] = str_fmt("socket,id=serial,fd=%d", QEMU_FD_SERIAL);
+        }
+    }
+}
+
 static void bare(size_t i, bool quit)
 {
     struct vm_spec spec = guest();
     AUTO(argv_done) struct argv argv = { 0 };
     AUTO(free_str) char *qemu = inventory_qemu(NULL);
     struct deadline d = deadline_in(30 * US_PER_SEC);
-    int qmp = listen_in("q"), serial = listen_in("s"), agent = listen_in("a");
-    int q = connect_in("q"), s = connect_in("s");
+    int qmp = listen_in("q"), agent = listen_in("a"), q = connect_in("q"), pair[2];
     int64_t from = clock_now_us();
     struct proc proc;
     char greeting[1024];
 
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        die("socketpair");
     if (!qemu || qemu_argv(&spec, qemu, &argv, NULL) < 0)
         die("argv");
-    for (size_t a = 0; a < argv.n; a++)
-        if (str_eq(argv.v[a], "-S")) {
-            free(argv.v[a]);
-            memmove(&argv.v[a], &argv.v[a + 1], (argv.n - a) * sizeof(argv.v[0]));
-            argv.n--;
-        }
+    make_bare(&argv);
     struct proc_fd fds[] = { { qmp, QEMU_FD_QMP },
-                             { serial, QEMU_FD_SERIAL },
+                             { pair[1], QEMU_FD_SERIAL },
                              { agent, QEMU_FD_AGENT } };
 
     if (proc_start(
@@ -120,7 +133,7 @@ static void bare(size_t i, bool quit)
             &proc)
         < 0)
         die("QEMU");
-    first_byte(s);
+    first_byte(pair[0]);
     ms[BARE][i] = since(from);
     if (io_read(q, greeting, sizeof(greeting), &d) <= 0)
         die("greeting");
@@ -136,7 +149,7 @@ static void bare(size_t i, bool quit)
         die("wait");
     ms[quit ? BARE_QUIT : BARE_KILL][i] = since(from);
     proc_close(&proc);
-    const int all[] = { qmp, serial, agent, q, s };
+    const int all[] = { qmp, agent, q, pair[0], pair[1] };
 
     for (size_t f = 0; f < ARRAY_SIZE(all); f++)
         close(all[f]);
