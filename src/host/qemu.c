@@ -169,6 +169,10 @@ static int add_kernel(struct build *b)
         return refuse(b, "PV_args", s->cmdline);
     if (!carried(s->kernel) || !carried(s->initrd) || !carried(s->cmdline))
         return refuse(b, "PV_args", "not UTF-8");
+    /* SeaBIOS takes 100 ms longer to the kernel's first instruction (TCG, 206 and 54 ms), and it is of use only
+     * to disks' boot loaders and for the text mode of a screen. */
+    if (!s->vga)
+        option(b, "-bios", "qboot.rom");
     option(b, "-kernel", s->kernel);
     if (s->initrd)
         option(b, "-initrd", s->initrd);

@@ -118,6 +118,14 @@ TEST(golden_kernel)
     check_golden("argv-kernel.txt", &s);
 }
 
+TEST(golden_kernel_with_screen)
+{
+    struct vm_spec s = kernel();
+
+    s.vga = true;
+    check_golden("argv-kernel-screen.txt", &s);
+}
+
 TEST(one_slot_does_not_move_another)
 {
     struct vm_spec all = big(), one = big();
