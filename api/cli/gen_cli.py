@@ -179,6 +179,8 @@ class Rows:
         method, *tokens = re.findall(r'\S*#"[^"]*"|\S+', body)
         method, _, forced = method.partition("|")
         self.used.update(t[1:] for t in tokens if t[0] == "~")
+        if "@" in tokens:  # these select
+            self.used |= {"uuid", "snapshot-uuid", selects, selects + "-uuid"}
         call = self.call(name, method)
         cls = method.partition(".")[0]
         forced = cls + "." + forced if forced else None

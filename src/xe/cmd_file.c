@@ -213,26 +213,29 @@ static void import_done(struct import *im)
     free(im->vm);
 }
 
-/* The network of the management interface, else any. */
+/* The one that a host makes for its guests, else that of the management interface, else any. */
 static int default_network(struct xe *x, char **ref_out, struct err *err)
 {
     json_t *pifs, *networks, *rec;
-    const char *key;
-    if (xe_all(x, "PIF", &pifs, err) < 0)
+    const char *key, *found = NULL;
+    if (xe_all(x, "network", &networks, err) < 0 || xe_all(x, "PIF", &pifs, err) < 0)
         return -1;
-    json_object_foreach(pifs, key, rec)
+    json_object_foreach(networks, key, rec)
     {
-        if (rec_true(rec, "management")) {
-            *ref_out = str_dup(rec_str(rec, "network"));
+        found = found ? found : key;
+        if (str_eq(rec_str(rec, "name_label"), "Default network")) {
+            *ref_out = str_dup(key);
             return 0;
         }
     }
-    if (xe_all(x, "network", &networks, err) < 0)
-        return -1;
-    void *it = json_object_iter(networks);
-    if (!it)
+    json_object_foreach(pifs, key, rec)
+    {
+        if (rec_true(rec, "management"))
+            found = rec_str(rec, "network");
+    }
+    if (!found)
         return xe_fail(err, "There is no network: create one, or give network-uuid");
-    *ref_out = str_dup(json_object_iter_key(it));
+    *ref_out = str_dup(found);
     return 0;
 }
 
@@ -300,6 +303,12 @@ static json_t *import_record(struct xe *x, const struct import *im)
                              "user_version", 1, "affinity", "OpaqueRef:NULL");
     json_object_update(rec, more);
     json_decref(more);
+    if (xe_param(
+            x,
+            "kernel")) { /* a machine with a boot order has a firmware and no use for a kernel */
+        json_object_set_new(rec, "HVM_boot_policy", json_string(""));
+        json_object_set_new(rec, "HVM_boot_params", json_object());
+    }
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         const char *text = xe_param(x, texts[i][0]);
         json_object_set_new(rec, texts[i][1], json_string(text ? text : ""));

@@ -109,8 +109,14 @@ static int show_record(struct xe *x, const struct xe_kind *k, const char *ref,
             continue;
         bool skip = (f->flags & XE_COSTLY) && str_eq(names, "all");
         AUTO(json_drop) json_t *v = NULL;
-        if (!skip && field_value(x, k, ref, f, key, &v, err) < 0)
-            return -1;
+        AUTO(err_done) struct err refused = { 0 };
+        if (!skip && field_value(x, k, ref, f, key, &v, &refused) < 0) {
+            /* One call that this server does not know shall not hide all other fields. */
+            if (f->path[0] != '!' || !str_eq(names, "all")) {
+                err_move(err, &refused);
+                return -1;
+            }
+        }
         if (x->json) {
             AUTO(free_str)
             char *member = key ? str_fmt("%s:%s", f->name, key) : str_dup(f->name);

@@ -32,6 +32,7 @@ bool xe_includes_templates(const char *command)
         "vm-memory-set",
         "vm-copy-bios-strings",
         "snapshot-disk-list",
+        "snapshot-reset-powerstate",
         "vm-memory-limits-set",
         "vm-memory-static-range-set",
         "vm-memory-dynamic-range-set",

@@ -108,6 +108,19 @@ TEST(params)
         "pool-param-set uuid=" U(00000001) " default-SR=" U(00000006));
 }
 
+TEST(a_refused_getter_hides_no_other_field)
+{
+    struct mock *m = mock_new();
+    mock_refuse(m, "pool.get_license_state", "NOT_IMPLEMENTED", "pool.get_license_state",
+                NULL);
+    CHECK_INT(mock_run(m, "pool-param-list uuid=" U(00000001)), 0);
+    CHECK(strstr(mock_out(m), "license-state ( RO): <unknown>\n")
+          && strstr(mock_out(m), "): home\n"));
+    CHECK_INT(mock_run(m, "pool-param-get uuid=" U(00000001) " param-name=license-state"),
+              1);
+    mock_free(m);
+}
+
 TEST(json)
 {
     struct mock *m = mock_new();
@@ -167,6 +180,8 @@ TEST(rows)
         "pool-certificate-install filename=/tmp/dir/ca.pem",
         "pif-reconfigure-ip uuid=" U(00000061) " mode=dhcp",
         "host-apply-edition edition=free",
+        "host-refresh-server-certificate host=alpha",
+        "snapshot-reset-powerstate snapshot-uuid=" U(00000015) " --force",
     };
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
         transcript(&b, m, lines[i]);
