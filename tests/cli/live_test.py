@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""serai against a real seraid without privilege: live_test.py SERAI SERAID. From a disk image to a running machine and
+back to nothing, with the commands that a person would type."""
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SERAI, SERAID = (os.path.abspath(p) for p in sys.argv[1:3])
+del sys.argv[1:3]
+DISK_SIZE = (5 << 20) + 512  # no multiple of what disks are made of
+
+
+class Live(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.mkdtemp(prefix="live")
+        cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
+        with open(cls.dir + "/password", "w", encoding="ascii") as f:
+            f.write("secret\n")
+        cls.log = open(cls.dir + "/log", "wb")
+        cls.addClassCleanup(cls.log.close)
+        cls.daemon = subprocess.Popen(
+            [SERAID, "--rootless", "--state", cls.dir + "/state", "--runtime", cls.dir + "/run",
+             "--https", "127.0.0.1:0", "--password-file", cls.dir + "/password"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=cls.log)
+        cls.addClassCleanup(cls.end)
+        if not select.select([cls.daemon.stdout], [], [], 30)[0] or b"ready" not in (line := cls.daemon.stdout.readline()):
+            with open(cls.dir + "/log", encoding="utf-8") as f:
+                raise RuntimeError("seraid did not start: " + f.read())
+        cls.port = line.split(b"https://")[1].split()[0].rsplit(b":", 1)[1].decode()
+        cls.env = {"HOME": cls.dir, "PATH": os.environ["PATH"], "SERAI_SOCKET": cls.dir + "/run/seraid.sock"}
+
+    @classmethod
+    def end(cls):
+        cls.daemon.send_signal(signal.SIGTERM)
+        try:
+            cls.daemon.wait(20)
+        except subprocess.TimeoutExpired:
+            cls.daemon.kill()
+        cls.daemon.stdout.close()
+
+    def run_cli(self, *args, **kw):
+        return subprocess.run([SERAI, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, timeout=120, check=False, env=self.env, **kw)
+
+    def ok(self, *args):
+        p = self.run_cli(*args)
+        self.assertEqual((p.returncode, p.stderr), (0, ""), args)
+        return p.stdout.rstrip("\n")
+
+    def test_every_kind_lists(self):
+        not_yet = []
+        for kind in self.ok("help").split("Kinds: ")[1].split("\n")[0].split():
+            p = self.run_cli(kind + "-list", "params=all")
+            if p.returncode:
+                not_yet.append(kind)
+                self.assertRegex(p.stderr, "not yet served|NOT_IMPLEMENTED", kind)
+        self.assertLessEqual(len(not_yet), 5, not_yet)
+
+    def test_remote_with_a_password(self):
+        remote = ["-s", "127.0.0.1", "-p", self.port, "-u", "root"]
+        self.assertEqual(self.ok(*remote, "-pwf", self.dir + "/password", "host-list", "--minimal"),
+                         self.ok("host-list", "--minimal"))
+        p = self.run_cli(*remote, "-pw", "wrong", "host-list")
+        self.assertEqual((p.returncode, p.stderr), (1, "Authentication failed\nFor usage run: 'xe help'\n"))
+
+    def test_fields(self):
+        pool = self.ok("pool-list", "--minimal")
+        self.ok("pool-param-set", "uuid=" + pool, "name-label=my pool", "other-config:a=b, c")
+        self.ok("pool-param-add", "uuid=" + pool, "param-name=tags", "param-key=t")
+        self.ok("pool-param-add", "uuid=" + pool, "param-name=other-config", "d=e")
+        self.assertEqual(self.ok("pool-param-get", "uuid=" + pool, "param-name=other-config", "param-key=a"), "b, c")
+        self.assertEqual(self.ok("pool-list", "name-label=my pool", "tags:contains=t", "other-config:d=e", "--minimal"), pool)
+        p = self.run_cli("pool-param-add", "uuid=" + pool, "param-name=other-config", "d=f")
+        self.assertIn("Error code: MAP_DUPLICATE_KEY", p.stderr)
+        self.ok("pool-param-clear", "uuid=" + pool, "param-name=tags")
+        self.ok("pool-param-remove", "uuid=" + pool, "param-name=other-config", "param-key=d")
+        got = json.loads(self.ok("--json", "pool-list", "params=tags,other-config"))[0]
+        self.assertEqual((got["tags"], "d" in got["other-config"]), ([], False))
+
+    def test_a_machine_from_its_image_to_its_end(self):
+        disk, back = self.dir + "/disk", self.dir + "/back"
+        with open(disk, "wb") as f:
+            f.write(os.urandom(DISK_SIZE))
+        template = self.ok("template-import", disk, "name-label=mine", "memory=64MiB", "vcpus=1")
+        self.assertEqual(self.ok("template-list", "name-label=mine", "--minimal"), template)
+        vdi = self.ok("vm-disk-list", "uuid=" + template, "vbd-params=", "--minimal")
+        self.ok("vdi-export", "uuid=" + vdi, "filename=" + back)
+        with open(disk, "rb") as a, open(back, "rb") as b:
+            data = b.read()
+            self.assertEqual(data[:DISK_SIZE], a.read())
+            self.assertEqual(data[DISK_SIZE:].strip(b"\0"), b"")
+        vm = self.ok("vm-install", "template=mine", "new-name-label=vm1")
+        self.assertIn("expected: ", self.run_cli("vm-pause", "vm=vm1").stderr)
+        self.ok("vm-start", "vm=vm1", "paused=true")
+        self.assertEqual(self.ok("vm-param-get", "uuid=" + vm, "param-name=power-state"), "paused")
+        self.ok("vm-unpause", "vm=vm1")
+        self.ok("event-wait", "class=vm", "uuid=" + vm, "power-state=running")
+        self.ok("vm-shutdown", "vm=vm1", "--force")
+        self.ok("vm-uninstall", "uuid=" + vm, "--force")
+        self.ok("template-uninstall", "template-uuid=" + template, "--force")
+        self.assertEqual(self.ok("vdi-list", "--minimal"), "")
+        self.assertEqual(self.ok("task-list", "--minimal"), "")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=0)
