@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 #include "api/errors.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -109,20 +111,35 @@ static int describe(const struct vm_spec *spec, const struct argv *argv, struct 
     return rc;
 }
 
+static int injected(struct err *err)
+{
+    err_set(err, ERR_INTERNAL_ERROR, "a failpoint");
+    return err_detail(err, "%m");
+}
+
 static int prepare(const struct vm_spec *spec, const struct argv *argv, struct launch *l,
                    struct err *err)
 {
     const char *id = spec->uuid;
 
-    if (machine_dir_create(machine_reg_dir(), id, &l->lock, err) < 0
-        || describe(spec, argv, err) < 0 || reopen_disks(spec, l, err) < 0)
+    if (machine_dir_create(machine_reg_dir(), id, &l->lock, err) < 0)
+        return -1;
+    if (FAILPOINT("machine.start.locked"))
+        return injected(err);
+    if (describe(spec, argv, err) < 0 || reopen_disks(spec, l, err) < 0)
         return -1;
     l->pid = open_log(id, "pid", O_TRUNC, err);
     l->log = l->pid < 0 ? -1 : open_log(id, "qemu.log", O_APPEND, err);
-    l->qmp = l->log < 0 ? -1 : listen_on(id, "qmp.sock", err);
+    if (l->log < 0)
+        return -1;
+    if (FAILPOINT("machine.start.described"))
+        return injected(err);
+    l->qmp = listen_on(id, "qmp.sock", err);
     l->serial = l->qmp < 0 ? -1 : listen_on(id, "serial.sock", err);
     l->agent = l->serial < 0 ? -1 : listen_on(id, "agent.sock", err);
-    return l->agent < 0 ? -1 : 0;
+    if (l->agent < 0)
+        return -1;
+    return FAILPOINT("machine.start.listening") ? injected(err) : 0;
 }
 
 static int spawn(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
@@ -170,8 +187,7 @@ static int refused(const struct machine *m, struct err *err, struct err *cause)
         err_move(err, cause);
         return -1;
     }
-    err_set(err, ERR_BOOTLOADER_FAILED, m->uuid,
-            tail[0] ? tail : "QEMU ended without a word");
+    err_set(err, ERR_BOOTLOADER_FAILED, m->uuid, tail[0] ? tail : cause->params[0]);
     return err_detail(err, "%s", cause->detail ? cause->detail : cause->code);
 }
 
@@ -188,26 +204,41 @@ static int check_memory(const struct vm_spec *spec, struct err *err)
     return 0;
 }
 
-static int build(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
-                 const struct deadline *d, struct err *err)
+static int launch(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
+                  const struct deadline *d, struct err *err)
 {
     struct launch l = { -1, -1, -1, -1, -1, -1, { 0 } };
-    AUTO(err_done) struct err cause = { 0 };
     int rc;
 
     memset(l.reopened, 0xff, sizeof(l.reopened));
     rc = prepare(spec, argv, &l, err);
     if (rc == 0)
         rc = machine_reg_attach(m, d, err);
+    if (rc == 0 && FAILPOINT("machine.start.attached"))
+        rc = injected(err);
     if (rc == 0)
         rc = spawn(m, spec, argv, &l, err);
-    launch_done(
-        &l); /* above all the listening sockets: QEMU's end must be the end of them */
-    if (rc == 0 && qmp_ready(m->qmp, d, &cause) < 0)
-        rc = refused(m, err, &cause);
-    if (rc == 0)
-        rc = machine_dir_write(machine_reg_dir(), m->uuid, "started", "", err);
+    /* Above all the listening sockets: QEMU's end must be the end of them. */
+    launch_done(&l);
     return rc;
+}
+
+static int build(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
+                 const struct deadline *d, struct err *err)
+{
+    AUTO(err_done) struct err cause = { 0 };
+
+    if (launch(m, spec, argv, d, err) < 0)
+        return -1;
+    if (FAILPOINT("machine.start.spawned"))
+        return injected(err);
+    if (qmp_ready(m->qmp, d, &cause) < 0)
+        return refused(m, err, &cause);
+    if (FAILPOINT("machine.start.ready"))
+        return injected(err);
+    if (machine_dir_write(machine_reg_dir(), m->uuid, "started", "", err) < 0)
+        return -1;
+    return FAILPOINT("machine.start.started") ? injected(err) : 0;
 }
 
 static bool is_dead(struct machine *m, void *arg)
@@ -241,8 +272,29 @@ static int teardown(struct machine *m, struct err *err)
     mutex_unlock(&machines_lock);
     if (alive && end_process(m, err) < 0)
         return -1;
+    (void)FAILPOINT("machine.destroy.killed");
     machine_reg_detach(m); /* the serial log is complete and nothing is written any more */
     machine_dir_remove(machine_reg_dir(), m->uuid);
+    return 0;
+}
+
+/* A machine that this process does not know: adopt() was not called, or did not get hold of it. */
+static int end_unknown(const char *uuid, struct err *err)
+{
+    struct deadline d = deadline_in(KILL_US);
+    struct proc proc;
+
+    if (!machine_dir_alive(machine_reg_dir(), uuid, &proc))
+        return 0;
+    log_warn("machine %s: ending a process of it that is not known", uuid);
+    if (proc.pidfd < 0 || proc_kill(&proc, SIGKILL) < 0
+        || deadline_poll(&d, proc.pidfd, POLLIN) < 0) {
+        err_set(err, ERR_INTERNAL_ERROR, "QEMU does not end");
+        err_detail(err, "machine %s, pid %d: %m", uuid, (int)proc.pid);
+        proc_close(&proc);
+        return -1;
+    }
+    proc_close(&proc);
     return 0;
 }
 
@@ -270,7 +322,9 @@ int machine_build_start(const struct vm_spec *spec, const struct deadline *d,
     mutex_lock(&machines_lock);
     m->ending = m->built = m->asked = false;
     mutex_unlock(&machines_lock);
-    rc = build(m, spec, &argv, d, err);
+    rc = end_unknown(spec->uuid, err);
+    if (rc == 0)
+        rc = build(m, spec, &argv, d, err);
     if (rc < 0) {
         bool gone = teardown(m, NULL) == 0;
 
@@ -292,8 +346,10 @@ int machine_build_destroy(const char *uuid, const struct deadline *d, struct err
     if (machine_reg_claim(uuid, false, d, &m, err) < 0)
         return -1;
     if (!m) {
-        machine_dir_remove(machine_reg_dir(), uuid);
-        return 0;
+        rc = end_unknown(uuid, err);
+        if (rc == 0)
+            machine_dir_remove(machine_reg_dir(), uuid);
+        return rc;
     }
     rc = teardown(m, err);
     machine_reg_unclaim(m, rc == 0);

@@ -16,6 +16,7 @@
 
 #include "api/errors.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -50,6 +51,7 @@ int machine_dir_create(const char *runtime, const char *uuid, int *lock_fd_out,
     machine_dir_remove(runtime, uuid);
     if (io_mkdirs(dir, 0700) < 0)
         return fail(err, dir);
+    (void)FAILPOINT("machine.start.directory");
     fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
         return fail(err, path);
@@ -155,6 +157,7 @@ void machine_dir_remove(const char *runtime, const char *uuid)
     AUTO(free_str) char *dir = machine_dir_path(runtime, uuid, NULL);
 
     keep_serial_log(runtime, uuid);
+    (void)FAILPOINT("machine.remove.log_kept");
     if (io_remove_tree(dir) < 0)
         log_warn("%s: %m", dir);
 }

@@ -25,6 +25,7 @@
 #include "base/test.h"
 #include "base/vec.h"
 #include "host/accel.h"
+#include "host/guard_test.h"
 #include "host/machine.h"
 #include "host/machine_dir.h"
 #include "host/qemu.h"
@@ -122,36 +123,6 @@ static size_t n_events(void)
     return n;
 }
 
-/* Guests outlive those who start them: after a failed check nobody would end them. This child does, once the test is gone. */
-static void guard(const char *dir)
-{
-    int fds[2];
-    char c;
-
-    CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
-    if (fork() != 0) {
-        close(fds[0]);
-        return; /* fds[1] closes with the test */
-    }
-    (void)setsid();
-    close(fds[1]);
-    while (read(fds[0], &c, 1) < 0 && errno == EINTR) {
-    }
-    AUTO(free_str) char *find = str_fmt("%s/vm", dir);
-    DIR *d = opendir(find);
-    const struct dirent *e;
-
-    while (d && (e = readdir(d)) != NULL) {
-        struct uuid u;
-        struct proc p;
-
-        if (uuid_parse(e->d_name, &u) && machine_dir_alive(dir, e->d_name, &p)
-            && p.pidfd >= 0)
-            (void)!proc_kill(&p, SIGKILL);
-    }
-    _exit(0);
-}
-
 static void begin(void)
 {
     AUTO(err_done) struct err err = { 0 };
@@ -159,7 +130,7 @@ static void begin(void)
     seen.dir = str_fmt("%s/run", test_dir());
     cond_init(&seen.cond);
     CHECK_INT(machine_qemu.init(seen.dir, on_event, NULL, &err), 0);
-    guard(seen.dir);
+    guard_machines(seen.dir);
 }
 
 static void end(void)

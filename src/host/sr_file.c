@@ -20,6 +20,7 @@
 
 #include "api/errors.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -291,11 +292,12 @@ static int make_commit(const struct sr_config *sr, const char *vdi, int fd, uint
     AUTO(free_str) char *path = volume_path(sr, vdi, SUFFIX);
     int rc = 0;
 
-    if (fsync(fd) < 0)
+    if (FAILPOINT("sr.make.written") || fsync(fd) < 0)
         rc = fail_space(sr, size, "The volume cannot be written", tmp, err);
     /* link, not rename: it fails when the name is taken. */
-    else if (link(tmp, path) < 0)
+    else if (FAILPOINT("sr.make.synced") || link(tmp, path) < 0)
         rc = fail_space(sr, size, "The volume cannot be named", path, err);
+    (void)FAILPOINT("sr.make.linked");
     make_abort(sr, vdi);
     if (rc == 0 && io_fsync_dir(sr->path) < 0) {
         rc = fail(err, "The directory cannot be written", sr->path);
@@ -413,7 +415,7 @@ static int copy_range(struct copy *c, uint64_t at, uint64_t end)
             n = copy_plain(c, at, len);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n < 0 || FAILPOINT("sr.copy.chunk"))
             return fail_space(c->to, c->total, "The copy failed", c->to->path, c->err);
         at += (uint64_t)n;
         c->done += (uint64_t)n;
