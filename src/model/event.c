@@ -52,7 +52,7 @@ static bool tracked(unsigned cls)
 static bool filter_add(struct filter *f, const char *text, bool on)
 {
     const char *slash = strchr(text, '/');
-    if (!*text)
+    if (!*text || slash == text)
         return false;
     if (str_eq(text, "*")) {
         for (unsigned c = 1; c < CLASS_COUNT; c++)

@@ -3,7 +3,7 @@
  *
  * The password of root lies in a file in clear (rootless mode has no PAM), so its hash guards nothing that the file
  * does not show; hashing is done so that the process does not hold the text, and so that guessing costs. The cost is
- * therefore small: cost 4 of yescrypt, 8 MiB and 8 ms on a 2.x GHz core, where the default 5 takes 17 ms and leaves no
+ * therefore small: cost 3 of yescrypt, 4 MiB and 4 ms of one core, where the default of 5 takes 17 ms and leaves little
  * room for 50 logins a second beside other work. Guessing is held back by the delay after a failure.
  * Thread: any. session_login blocks for the hash and, on failure, for the delay; it holds no lock meanwhile. */
 #include "model/session.h"
@@ -25,7 +25,7 @@
 
 #define PASSWORD_MAX   512 /* what crypt(3) takes */
 #define ORIGINATOR_MAX 256
-#define HASH_COST      4
+#define HASH_COST      3
 #define MADE_LENGTH    24
 
 static struct session_limits limits GUARDED_BY(db_mutex) = {

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/session.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "api/errors.h"
+#include "api/records.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "model/model_test.h"
+
+static const char *password_file(const char *text)
+{
+    static char path[512];
+    (void)snprintf(path, sizeof(path), "%s/pw", test_dir());
+    CHECK(io_write_file(path, text, strlen(text), 0600) == 0);
+    return path;
+}
+
+static void start(struct session_limits limits)
+{
+    test_open_fails(test_dir());
+    limits.fail_delay_us = 0;
+    session_set_limits(&limits);
+    CHECK(session_init(test_dir(), password_file("secret word\n"), NULL) == 0);
+}
+
+static struct session login(const char *originator)
+{
+    struct session s;
+    CHECK(session_login("root", "secret word", originator, "10.0.0.1", &s, NULL) == 0);
+    return s;
+}
+
+static bool alive(const struct session *s)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(&s->ref, text);
+    struct session found;
+    struct err err = { 0 };
+    if (session_find(text, &found, &err) == 0)
+        return true;
+    CHECK_STR(err.code, ERR_SESSION_INVALID);
+    CHECK_STR(err.params[0], text);
+    err_done(&err);
+    return false;
+}
+
+TEST(log_in_and_out)
+{
+    start(SESSION_LIMITS);
+    struct session s = login("tests"), found;
+    CHECK_STR(s.user, "root");
+    CHECK_STR(s.originator, "tests");
+    CHECK(s.local_superuser && (s.roles & ROLE_POOL_ADMIN));
+    char text[REF_TEXT_SIZE];
+    ref_text(&s.ref, text);
+    CHECK(session_find(text, &found, NULL) == 0);
+    CHECK(ref_eq(&found.ref, &s.ref) && found.roles == s.roles);
+    CHECK_STR(found.user, "root");
+    CHECK(session_logout(&s.ref, NULL) == 0);
+    CHECK(!alive(&s));
+    struct err err = { 0 };
+    CHECK(session_logout(&s.ref, &err) < 0);
+    CHECK_STR(err.code, ERR_SESSION_INVALID);
+    err_done(&err);
+    struct session local;
+    CHECK(session_login_local("cli", &local, NULL) == 0);
+    CHECK(alive(&local));
+    db_close();
+    test_open(test_dir()); /* a restart logs everybody out */
+    CHECK(!alive(&local));
+    db_close();
+}
+
+TEST(wrong_passwords)
+{
+    start(SESSION_LIMITS);
+    char *big = mem_alloc(2001);
+    memset(big, 'x', 2000);
+    const char *cases[][2] = {
+        { "root", "" },  { "root", "secret word\n" }, { "root", "Secret word" },
+        { "root", big }, { "admin", "secret word" },  { "", "secret word" }
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct session s;
+        struct err err = { 0 };
+        CHECK(session_login(cases[i][0], cases[i][1], "", NULL, &s, &err) < 0);
+        CHECK_STR(err.code, ERR_SESSION_AUTHENTICATION_FAILED);
+        CHECK_STR(err.params[0], cases[i][0]);
+        CHECK_INT(err.n_params, 2);
+        err_done(&err);
+    }
+    free(big);
+    db_lock();
+    CHECK_INT(db_count(CLASS_SESSION), 0);
+    db_unlock();
+    db_close();
+}
+
+TEST(a_failure_takes_its_time)
+{
+    start(SESSION_LIMITS);
+    struct session_limits slow = SESSION_LIMITS;
+    slow.fail_delay_us = 200 * US_PER_MS;
+    session_set_limits(&slow);
+    int64_t t0 = clock_now_us();
+    struct session s;
+    CHECK(session_login("root", "wrong", "", NULL, &s, NULL) < 0);
+    CHECK(clock_now_us() - t0 >= slow.fail_delay_us);
+    db_close();
+}
+
+TEST(bad_handles)
+{
+    start(SESSION_LIMITS);
+    static const char *const bad[] = { "", "OpaqueRef:NULL", "x",
+                                       "OpaqueRef:00000000-0000-4000-8000-000000000000" };
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct session s;
+        struct err err = { 0 };
+        CHECK(session_find(bad[i], &s, &err) < 0);
+        CHECK_STR(err.code, ERR_SESSION_INVALID);
+        CHECK_STR(err.params[0], bad[i]);
+        err_done(&err);
+    }
+    db_close();
+}
+
+TEST(too_many_evict_the_least_recently_used_of_the_same_originator)
+{
+    struct session_limits limits = SESSION_LIMITS;
+    limits.per_originator = 3;
+    limits.touch_us = 0;
+    start(limits);
+    struct session other = login("other"), a = login("x"), b = login("x"), c = login("x");
+    CHECK(alive(&a)); /* b is now the oldest */
+    struct session d = login("x");
+    CHECK(!alive(&b));
+    CHECK(alive(&a) && alive(&c) && alive(&d) && alive(&other));
+    db_close();
+}
+
+TEST(idle_sessions_end)
+{
+    struct session_limits limits = SESSION_LIMITS;
+    start(limits);
+    struct session a = login("x"), b = login("x");
+    struct tx *tx = tx_begin(&test_who);
+    tx_set_int(tx, &a.ref, CLASS_SESSION, F_SESSION_LAST_ACTIVE,
+               clock_wall_us() - limits.idle_us - US_PER_SEC);
+    CHECK(tx_commit(tx, NULL) == 0);
+    CHECK(!alive(&a) && alive(&b));
+    db_lock();
+    CHECK_INT(db_count(CLASS_SESSION), 1);
+    db_unlock();
+    db_close();
+}
+
+TEST(a_watch_learns_of_the_end)
+{
+    start(SESSION_LIMITS);
+    struct session a = login("x"), b = login("x");
+    struct session_watch wa, wb;
+    db_lock();
+    session_watch(&wa, &a.ref);
+    session_watch(&wb, &b.ref);
+    db_unlock();
+    CHECK(session_logout(&a.ref, NULL) == 0);
+    db_lock();
+    CHECK(wa.ended && !wb.ended);
+    CHECK(!session_exists(&a.ref) && session_exists(&b.ref));
+    session_unwatch(&wa);
+    session_unwatch(&wb);
+    db_unlock();
+    db_close();
+}
+
+static const char *init_error(const char *file)
+{
+    static char text[512];
+    struct err err = { 0 };
+    if (session_init(test_dir(), file, &err) == 0)
+        return "";
+    (void)snprintf(text, sizeof(text), "%s", err.detail);
+    err_done(&err);
+    return text;
+}
+
+TEST(password_files)
+{
+    test_open(test_dir());
+    char want[600];
+    const char *path = password_file("");
+    (void)snprintf(want, sizeof(want), "password file %s is empty", path);
+    CHECK_STR(init_error(path), want);
+    path = password_file("\n");
+    CHECK_STR(init_error(path), want);
+    (void)snprintf(want, sizeof(want),
+                   "password file %s/none cannot be read: No such file or directory",
+                   test_dir());
+    AUTO(free_str) char *none = str_fmt("%s/none", test_dir());
+    CHECK_STR(init_error(none), want);
+    CHECK_STR(init_error(password_file("two\n\n")), ""); /* only one newline goes */
+    struct session s;
+    CHECK(session_login("root", "two\n", "", NULL, &s, NULL) == 0);
+    CHECK_STR(init_error(NULL), ""); /* made */
+    AUTO(free_str) char *own = str_fmt("%s/password", test_dir());
+    AUTO(buf_done) struct buf made = BUF_INIT(100), again = BUF_INIT(100);
+    CHECK(io_read_file(own, &made) == 0 && made.len == 25);
+    struct stat st;
+    CHECK(stat(own, &st) == 0 && (st.st_mode & 0777) == 0600);
+    CHECK_STR(init_error(NULL), ""); /* kept */
+    CHECK(io_read_file(own, &again) == 0);
+    CHECK_STR(again.data, made.data);
+    again.data[24] = '\0';
+    CHECK(session_login("root", again.data, "", NULL, &s, NULL) == 0);
+    db_close();
+}
+
+TEST(fifty_logins_take_less_than_a_second)
+{
+    start(SESSION_LIMITS);
+    int64_t t0 = clock_now_us();
+    for (int i = 0; i < 50; i++)
+        (void)login("many");
+    printf("# %lld ms\n", (long long)((clock_now_us() - t0) / US_PER_MS));
+#ifndef __SANITIZE_ADDRESS__
+    CHECK(clock_now_us() - t0 < 5 * US_PER_SEC); /* 0.4 s alone; others share the machine */
+#endif
+    db_close();
+}
