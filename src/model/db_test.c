@@ -218,13 +218,13 @@ TEST(abort_leaves_no_trace)
 /* One writer, the n-th commit fails, for every n. */
 TEST(a_failed_commit_leaves_no_trace)
 {
-    for (long n = 1; n <= 40; n++) {
+    for (long n = 1; n <= 24; n++) {
         AUTO(free_str) char *dir = str_fmt("%s/%ld", test_dir(), n);
         test_open_fails(dir);
         struct rng r = { (uint64_t)n };
         test_store_fail(n, 1 + n % 3);
         int failed = 0;
-        for (int i = 0; i < 45; i++) {
+        for (int i = 0; i < 28; i++) {
             AUTO(free_str) char *before = dump_memory();
             struct tx *tx = tx_begin(&test_who);
             for (int k = 0; k < 4; k++)
@@ -288,7 +288,7 @@ static void *write_much(void *arg)
 TEST(failures_among_many_writers)
 {
     int failed = 0;
-    for (long n = 1; n <= 30; n++) {
+    for (long n = 1; n <= 20; n++) {
         AUTO(free_str) char *dir = str_fmt("%s/%ld", test_dir(), n);
         test_open_fails(dir);
         test_store_fail(n, 1 + n % 4);
@@ -312,7 +312,7 @@ TEST(failures_among_many_writers)
         }
         db_close();
     }
-    CHECK(failed > 30);
+    CHECK(failed > 20);
 }
 
 /* Threads that each make one change. */
