@@ -224,7 +224,7 @@ TEST(a_failed_commit_leaves_no_trace)
         struct rng r = { (uint64_t)n };
         test_store_fail(n, 1 + n % 3);
         int failed = 0;
-        for (int i = 0; i < 28; i++) {
+        for (int i = 0; i < 200 && (i < 28 || !failed); i++) {
             AUTO(free_str) char *before = dump_memory();
             struct tx *tx = tx_begin(&test_who);
             for (int k = 0; k < 4; k++)
