@@ -123,5 +123,9 @@ int main(int argc, char **argv)
                       err.detail ? err.detail : "Bad options");
         return 1;
     }
+    for (int i = 1; i + 1 < argc; i++) { /* not for the list of processes */
+        if (str_eq(argv[i], "-pw"))
+            explicit_bzero(argv[i + 1], strlen(argv[i + 1]));
+    }
     return run(&o);
 }

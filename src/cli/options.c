@@ -2,6 +2,7 @@
 /* The options before and between the words of a command. Owns no connection; runs once, at start. */
 #include "cli/options.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -182,17 +183,17 @@ static int parse_file(struct options *o, const char *home, struct err *err)
 {
     AUTO(free_str) char *path = str_fmt("%s/.xe", home);
     AUTO(buf_done) struct buf text = BUF_INIT(FILE_MAX);
-    if (io_read_file(path, &text) < 0)
-        return 0; /* there need be none */
-    AUTO(free_str) char *copy = buf_take(&text);
-    for (char *p = copy, *line; (line = strsep(&p, "\n"));) {
+    if (io_read_file(path, &text) < 0) /* there need be none */
+        return errno == ENOENT || errno == ENOTDIR ? 0 : err_detail(err, "%s: %m", path);
+    for (char *p = text.data, *line; (line = strsep(&p, "\n"));) {
         line += strspn(line, " \t");
         line[strcspn(line, "\r")] = '\0';
         if (*line && *line != '#'
             && keyword(o, line, err) < 0) /* other words are another client's */
             return err_detail(err, "%s", path);
     }
-    explicit_bzero(copy, strlen(copy));
+    if (text.data)
+        explicit_bzero(text.data, text.len);
     return 0;
 }
 
@@ -202,7 +203,8 @@ static int read_password(struct options *o, struct err *err)
     if (io_read_file(o->password_file, &text) < 0)
         return err_detail(err, "%s: %m", o->password_file);
     AUTO(free_str) char *line = str_dupn(buf_str(&text), strcspn(buf_str(&text), "\r\n"));
-    explicit_bzero(text.data, text.len);
+    if (text.data)
+        explicit_bzero(text.data, text.len);
     put(&o->password, line);
     explicit_bzero(line, strlen(line));
     return 0;

@@ -152,7 +152,9 @@ static int host_field(struct xe *x, const char *field, struct err *err)
     }
     const char *key;
     json_object_foreach(map, key, v)
+    {
         xe_lines_add(&lines, str_dup(key), xe_value_text(v, 0, ""));
+    }
     if (json_is_array(map))
         xe_print_list(x, map);
     xe_print_record(x, &lines);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands that every kind of object has: KIND-list and KIND-param-get, -set, -add, -remove, -clear, -list. */
-#include <ctype.h>
 #include <string.h>
 
 #include "xe/xe_int.h"
@@ -14,16 +13,18 @@ const struct xe_kind *xe_kind(const char *name)
     return NULL;
 }
 
+/* Fields are written with "-" or "_", in any case. */
+static char plain(char c)
+{
+    return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 static bool same_name(const char *field, const char *name, size_t len)
 {
-    if (strlen(field) != len)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        char a = field[i] == '_' ? '-' : field[i], b = name[i] == '_' ? '-' : name[i];
-        if (tolower((unsigned char)a) != tolower((unsigned char)b))
-            return false;
-    }
-    return true;
+    size_t i = 0;
+    while (i < len && field[i] && plain(field[i]) == plain(name[i]))
+        i++;
+    return i == len && !field[i];
 }
 
 const struct xe_field *xe_kind_field(const struct xe_kind *k, const char *name, size_t len)

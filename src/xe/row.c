@@ -172,7 +172,9 @@ static void print_map(struct xe *x, const json_t *map)
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)(uintptr_t)map, key, v)
+    {
         xe_lines_add(&lines, str_dup(key), xe_value_text(v, 0, ""));
+    }
     xe_print_record(x, &lines);
 }
 
@@ -204,7 +206,10 @@ static int print_result(struct xe *x, const struct xe_command *cmd, const json_t
     }
     if (cmd->result == XE_RESULT_MAP)
         print_map(x, answer);
-    json_array_foreach(answer, i, e) print_map(x, e);
+    json_array_foreach(answer, i, e)
+    {
+        print_map(x, e);
+    }
     return 0;
 }
 

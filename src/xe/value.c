@@ -288,7 +288,7 @@ int xe_typed(struct xe *x, enum xe_type type, const char *detail, bool many,
     AUTO(json_drop) json_t *all = json_array();
     AUTO(free_str) char *copy = str_dup(text);
     for (char *p = copy, *word; (word = strsep(&p, ","));) {
-        json_t *one;
+        json_t *one = NULL;
         if (!*word)
             continue;
         if (typed_one(x, type, detail, word, what, &one, err) < 0)

@@ -12,6 +12,7 @@
 #include "xe/tables.h"
 #include "xe/xe_int.h"
 
+/* NOLINTBEGIN(bugprone-suspicious-missing-comma): uuids inside words come from macros */
 #define U(n) #n "-0000-4000-8000-000000000000"
 #define R(n) "OpaqueRef:" U(n)
 #define WEB  \
@@ -400,3 +401,5 @@ TEST(completion)
     mock_free(m);
     CHECK_GOLDEN("xe/completion.txt", buf_str(&b));
 }
+
+/* NOLINTEND(bugprone-suspicious-missing-comma) */
