@@ -387,7 +387,7 @@ TEST(qemu_is_killed)
     go();
     CHECK_INT(kill(machine_qemu.pid(UUID), SIGKILL), 0);
     wait_event(MACHINE_EV_DIED);
-    CHECK(strstr(seen.detail, "signal 9") != NULL);
+    CHECK(strstr(seen.detail, "by signal 9") != NULL);
     CHECK_INT(machine_qemu.state(UUID), MACHINE_NONE);
     CHECK_INT(machine_qemu.pid(UUID), -1);
     CHECK_INT(machine_qemu.go(UUID, &d, &err), -1);

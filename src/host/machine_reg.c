@@ -222,6 +222,12 @@ static void on_shutdown(struct machine *m, const json_t *data)
     }
 }
 
+static const char *trouble_of(const json_t *data)
+{
+    return json_is_true(json_object_get(data, "nospace")) ? "no space for a disk"
+                                                          : "a disk failed";
+}
+
 static void on_qmp(void *arg, const char *event, const json_t *data)
 {
     struct machine *m = arg;
@@ -236,7 +242,11 @@ static void on_qmp(void *arg, const char *event, const json_t *data)
             emit(m, MACHINE_EV_PANIC, false, "guest-panic");
     } else if (str_eq(event, "STOP")) {
         if (set_state(m, MACHINE_PAUSED))
-            emit(m, MACHINE_EV_PAUSED, false, NULL);
+            emit(m, MACHINE_EV_PAUSED, false, m->trouble);
+        m->trouble = NULL;
+    } else if (str_eq(event, "BLOCK_IO_ERROR")) { /* before the STOP that it may lead to */
+        if (str_eq(json_string_value(json_object_get(data, "action")), "stop"))
+            m->trouble = trouble_of(data);
     } else if (str_eq(event, "RESUME")) {
         if (set_state(m, MACHINE_RUNNING))
             emit(m, MACHINE_EV_RESUMED, false, NULL);
@@ -248,6 +258,15 @@ static void on_qmp(void *arg, const char *event, const json_t *data)
         if (str_eq(json_string_value(json_object_get(data, "id")), QEMU_AGENT_PORT))
             emit(m, MACHINE_EV_AGENT, json_is_true(json_object_get(data, "open")), NULL);
     }
+}
+
+/* Only of a child is it known. Given. */
+static char *ending(const siginfo_t *how)
+{
+    if (how->si_pid == 0)
+        return str_dup("");
+    return str_fmt(how->si_code == CLD_EXITED ? " with status %d" : " by signal %d",
+                   how->si_status);
 }
 
 static void on_end(void *arg, uint32_t events)
@@ -269,10 +288,8 @@ static void on_end(void *arg, uint32_t events)
     mutex_unlock(&machines_lock);
     if (news) {
         AUTO(free_str) char *tail = machine_dir_log_tail(host.dir, m->uuid);
-        AUTO(free_str)
-        char *detail = str_fmt("QEMU ended (%s %d): %s",
-                               how.si_code == CLD_EXITED ? "status" : "signal",
-                               how.si_status, tail);
+        AUTO(free_str) char *how_text = ending(&how);
+        AUTO(free_str) char *detail = str_fmt("QEMU ended%s: %s", how_text, tail);
 
         emit(m, MACHINE_EV_DIED, false, detail);
     }

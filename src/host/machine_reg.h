@@ -27,6 +27,7 @@ struct machine {
     bool asked;  /* a stop or cont of ours is under way */
     bool alive;  /* the process */
     enum machine_state state;
+    const char *trouble; /* why it may stop; the thread's own */
     struct proc proc;
     struct qmp *qmp;
     struct serial *serial;
