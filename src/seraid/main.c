@@ -290,7 +290,8 @@ static void stop(void)
     bool quiet;
 
     notify_send("STOPPING=1");
-    (void)unlink(daemon_state.unix_path);
+    if (daemon_state.unix_path)
+        (void)unlink(daemon_state.unix_path);
     event_stop(true); /* whoever waits for events is answered now */
     quiet = pool_drain(daemon_state.workers, until)
             && pool_drain(daemon_state.tasks, until);

@@ -172,9 +172,9 @@ int options_parse(int argc, char *const *argv, struct options *out, struct err *
                 return BAD(err, "%s needs a value.", row->name);
             value = argv[++i];
         }
-        if (value && !*value)
+        if (row->has_value && !*value)
             return BAD(err, "%s needs a value.", row->name);
-        if (apply(&o, row->id, value, err) != 0)
+        if (apply(&o, row->id, value ? value : "", err) != 0)
             return -1;
     }
     *out = o;

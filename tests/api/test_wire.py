@@ -279,3 +279,10 @@ def test_silent_connections_hold_nobody_up(daemon):
     finally:
         for raw in silent + slow:
             raw.close()
+
+
+def test_a_head_that_never_ends(daemon):
+    """Ten seconds from its first byte, then the daemon gives up; what it sends is a refusal, not silence."""
+    with daemon.connect() as raw:
+        raw.send("GET / HTTP/1.1\r\nHost:")
+        assert raw.answer().status == 408 and raw.ended()
