@@ -43,10 +43,10 @@ static void on_signal(int sig)
     errno = keep;
 }
 
+/* No SA_RESTART: a question that waits for an answer ends too. */
 int remote_catch_signals(void)
 {
-    const struct sigaction sa = { .sa_handler = on_signal,
-                                  .sa_flags = SA_RESTART | SA_RESETHAND };
+    const struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
     cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (cancel_fd >= 0
         && (sigaction(SIGINT, &sa, NULL) < 0 || sigaction(SIGTERM, &sa, NULL) < 0))

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import re
 import select
 import shutil
 import socket
@@ -264,10 +263,12 @@ class Console(Case):
         p = self.run_cli("console", "vm=web", stdin=b"\x1d")
         self.assertEqual(p.returncode, 0)
 
-    def test_terminal(self):
+    def terminal(self, *args):
+        """The program on a terminal of its own: its pid, and functions to wait for text and to type."""
         pid, fd = pty.fork()
         if pid == 0:
-            os.execve(PROGRAM, [PROGRAM, "vm-console", "vm=web"], self.env)
+            os.execve(PROGRAM, [PROGRAM, *args], self.env)
+        self.addCleanup(os.close, fd)
         seen = b""
 
         def until(text):
@@ -276,12 +277,28 @@ class Console(Case):
                 self.assertTrue(select.select([fd], [], [], 60)[0], seen)
                 seen += os.read(fd, 4096)
 
+        return pid, until, lambda text: os.write(fd, text)
+
+    def test_terminal(self):
+        pid, until, write = self.terminal("vm-console", "vm=web")
         until(b"login: ")
-        os.write(fd, b"\x03ls")  # Ctrl-C belongs to the guest
+        write(b"\x03ls")  # Ctrl-C belongs to the guest
         until(b"\x03LS")
-        os.write(fd, b"\x1d")
+        write(b"\x1d")
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
-        os.close(fd)
+
+    def test_question(self):
+        pid, until, write = self.terminal("vm-uninstall", "vm=web")
+        until(b"Type 'yes' to continue")
+        write(b"\x03")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 1)
+        self.assertNotIn("VM.destroy", self.server.methods())
+        pid, until, write = self.terminal("vm-uninstall", "vm=web")
+        until(b"Type 'yes' to continue")
+        write(b"yes\r")
+        until(b"All objects destroyed")
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertIn("VM.destroy", self.server.methods())
 
 
 class Remote(Case):
