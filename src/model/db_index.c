@@ -293,9 +293,9 @@ void db_index_tomb_drop_newest(void)
 
 void db_index_tomb_trim(void)
 {
-    while (db.n_tombs > DB_TOMBSTONES) {
-        struct db_tomb *t = list_entry(db.tombs.next, struct db_tomb, link);
-        if (t->gen > db.durable)
+    list_for_each_safe(it, &db.tombs) {
+        struct db_tomb *t = list_entry(it, struct db_tomb, link);
+        if (db.n_tombs <= DB_TOMBSTONES || t->gen > db.durable)
             return;
         db.tombs_from = t->gen;
         list_remove(&t->link);

@@ -83,8 +83,9 @@ static int filter_set(struct filter *f, const struct set_string *classes, bool o
                       struct err *err)
 {
     for (size_t i = 0; i < classes->n; i++) {
-        if (!filter_add(f, classes->v[i], on))
-            return err_set(err, ERR_EVENT_SUBSCRIPTION_PARSE_FAILURE, classes->v[i]);
+        const char *text = classes->v[i];
+        if (!filter_add(f, text, on))
+            return err_set(err, ERR_EVENT_SUBSCRIPTION_PARSE_FAILURE, text);
     }
     return 0;
 }

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 
 #include "api/errors.h"
+#include "base/log.h"
 #include "base/mem.h"
+
+#define END_ROUNDS 100
 
 static struct ops_rule {
     ops_allowed_fn allowed;
@@ -62,8 +65,9 @@ static int check(enum class_id cls, const struct ref *self, const void *rec, int
     if (allowed >> op & 1)
         return 0;
     rules[cls].why(self, rec, op, err);
+    const char *name = current->ty->elem->enm->values[op];
     if (err && !err->code)
-        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED, current->ty->elem->enm->values[op]);
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED, name);
     return -1;
 }
 
@@ -114,8 +118,9 @@ void op_end(enum class_id cls, const struct ref *self, const struct ref *task)
 {
     char text[REF_TEXT_SIZE];
     ref_text(task, text);
-    /* Fails only when something stored before it failed and took it back: then once more, alone. */
-    for (int i = 0; i < 2; i++) {
+    /* Needs no store, so it fails only when something queued before it failed and took it back. Each round
+     * waits for such a commit; an entry left behind would lock the object for good. */
+    for (int i = 0; i < END_ROUNDS; i++) {
         struct tx *tx = tx_begin(&(struct tx_who){ "seraid", "op_end", task });
         if (db_get(cls, self)) { /* the operation may have destroyed it */
             tx_map_remove(tx, self, cls, field_named(cls, "current_operations")->id, text);
@@ -124,6 +129,7 @@ void op_end(enum class_id cls, const struct ref *self, const struct ref *task)
         if (tx_commit(tx, NULL) == 0)
             return;
     }
+    log_error("the operation of %s could not be taken off its object", text);
 }
 
 void op_refresh(struct tx *tx, enum class_id cls, const struct ref *self)

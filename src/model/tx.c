@@ -509,9 +509,13 @@ static void undo_inverse(const struct undo *u)
 
 static void undo_step(struct undo *u) REQUIRES(db_mutex)
 {
-    if (u->obj)
-        db_index_drop_encoded(u->obj);
+    if (u->kind == UNDO_SHAPE) {
+        db.cls[u->cls].shape_gen = u->gen;
+        return;
+    }
+    db_index_drop_encoded(u->obj);
     switch ((enum undo_kind)u->kind) {
+    case UNDO_SHAPE: break;
     case UNDO_TOUCH: undo_touch(u); break;
     case UNDO_FIELD: undo_field(u); break;
     case UNDO_INVERSE_ADD:
@@ -525,7 +529,6 @@ static void undo_step(struct undo *u) REQUIRES(db_mutex)
             db_index_tomb_drop_newest();
         db_index_link(u->obj, u->class_prev, u->changes_prev);
         break;
-    case UNDO_SHAPE: db.cls[u->cls].shape_gen = u->gen; break;
     }
 }
 
