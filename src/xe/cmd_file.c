@@ -354,16 +354,16 @@ static int template_import(struct xe *x, struct err *err)
 }
 
 const struct xe_function xe_file_functions[] = {
-    { "vdi-import", vdi_import },
-    { "vdi-export", vdi_export },
-    { "vm-export", vm_export },
-    { "template-export", export_uuid },
-    { "snapshot-export-to-template", export_uuid },
-    { "vm-import", vm_import },
-    { "pool-dump-database", pool_dump_database },
-    { "pool-restore-database", pool_restore_database },
-    { "console", console },
-    { "vm-console", console },
-    { "template-import", template_import },
+    { "vdi-import", vdi_import, NULL },
+    { "vdi-export", vdi_export, NULL },
+    { "vm-export", vm_export, NULL },
+    { "template-export", export_uuid, NULL },
+    { "snapshot-export-to-template", export_uuid, NULL },
+    { "vm-import", vm_import, NULL },
+    { "pool-dump-database", pool_dump_database, NULL },
+    { "pool-restore-database", pool_restore_database, NULL },
+    { "console", console, NULL },
+    { "vm-console", console, NULL },
+    { "template-import", template_import, NULL },
     { 0 },
 };

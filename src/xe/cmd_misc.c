@@ -176,15 +176,97 @@ static int host_all_editions(struct xe *x, struct err *err)
     return host_field(x, "editions", err);
 }
 
+/* A host that answers at all is in no emergency. */
+static int host_is_in_emergency_mode(struct xe *x, struct err *err)
+{
+    AUTO(free_str) char *host = NULL;
+    if (xe_this_host(x, &host, err) < 0)
+        return -1;
+    AUTO(json_drop) json_t *no = json_false();
+    xe_print_value(x, no);
+    return 0;
+}
+
+/* One line a machine: its uuid and the error that a move of it would meet. */
+static int host_get_vms_which_prevent_evacuation(struct xe *x, struct err *err)
+{
+    const char *uuid, *vm;
+    AUTO(free_str) char *host = NULL;
+    AUTO(json_drop) json_t *answer = NULL;
+    AUTO(xe_lines_done) struct xe_lines lines = { 0 };
+    json_t *rec, *why;
+    if (xe_need(x, "uuid", &uuid, err) < 0 || xe_by_uuid(x, "host", uuid, &host, err) < 0
+        || xe_call(x, "host.get_vms_which_prevent_evacuation", json_pack("[s]", host),
+                   &answer, err)
+               < 0)
+        return -1;
+    if (x->json) {
+        xe_print_json(x, answer);
+        return 0;
+    }
+    json_object_foreach(answer, vm, why)
+    {
+        if (xe_record(x, "VM", vm, &rec, err) < 0)
+            return -1;
+        xe_lines_add(&lines, str_dup(rec ? rec_str(rec, "uuid") : vm),
+                     xe_value_text(why, 0, ""));
+    }
+    xe_print_record(x, &lines);
+    return 0;
+}
+
+/* On the host where the machine runs. */
+static int vm_call_host_plugin(struct xe *x, struct err *err)
+{
+    const char *uuid, *plugin, *fn;
+    AUTO(free_str) char *vm = NULL;
+    AUTO(json_drop) json_t *answer = NULL;
+    json_t *rec = NULL;
+    if (xe_need(x, "vm-uuid", &uuid, err) < 0 || xe_need(x, "plugin", &plugin, err) < 0
+        || xe_need(x, "fn", &fn, err) < 0 || xe_by_uuid(x, "VM", uuid, &vm, err) < 0
+        || xe_record(x, "VM", vm, &rec, err) < 0)
+        return -1;
+    const char *host = rec_str(rec, "resident_on");
+    if (xe_ref_null(host))
+        return xe_fail(err, "The VM runs on no host");
+    if (xe_call(x, "host.call_plugin",
+                json_pack("[ssso]", host, plugin, fn, xe_param_map(x, "args")), &answer,
+                err)
+        < 0)
+        return -1;
+    xe_print_value(x, answer);
+    return 0;
+}
+
+static int session_logout_all(struct xe *x, struct err *err)
+{
+    AUTO(json_drop) json_t *ids = NULL;
+    size_t i;
+    json_t *id;
+    if (xe_call(x, "session.get_all_subject_identifiers", json_array(), &ids, err) < 0)
+        return -1;
+    json_array_foreach(ids, i, id)
+    {
+        if (xe_do(x, "session.logout_subject_identifier", json_pack("[O]", id), err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 const struct xe_function xe_misc_functions[] = {
-    { "message-create", message_create },
-    { "message-destroy", message_destroy },
-    { "event-wait", event_wait },
-    { "subject-add", subject_add },
-    { "subject-role-add", subject_role_add },
-    { "subject-role-remove", subject_role_remove },
-    { "host-cpu-info", host_cpu_info },
-    { "host-license-view", host_license_view },
-    { "host-all-editions", host_all_editions },
+    { "message-create", message_create, NULL },
+    { "message-destroy", message_destroy, NULL },
+    { "event-wait", event_wait, "*" },
+    { "subject-add", subject_add, NULL },
+    { "subject-role-add", subject_role_add, NULL },
+    { "subject-role-remove", subject_role_remove, NULL },
+    { "host-cpu-info", host_cpu_info, NULL },
+    { "host-license-view", host_license_view, NULL },
+    { "host-all-editions", host_all_editions, NULL },
+    { "host-is-in-emergency-mode", host_is_in_emergency_mode, NULL },
+    { "host-get-vms-which-prevent-evacuation", host_get_vms_which_prevent_evacuation,
+      NULL },
+    { "vm-call-host-plugin", vm_call_host_plugin, NULL },
+    { "session-subject-identifier-logout-all", session_logout_all, NULL },
     { 0 },
 };

@@ -305,12 +305,13 @@ static int snapshot_uninstall(struct xe *x, struct err *err)
 }
 
 const struct xe_function xe_vm_functions[] = {
-    { "vm-start", vm_start },
-    { "vm-resume", vm_resume },
-    { "vm-migrate", vm_migrate },
-    { "vm-install", vm_install },
-    { "vm-uninstall", vm_uninstall },
-    { "template-uninstall", template_uninstall },
-    { "snapshot-uninstall", snapshot_uninstall },
+    { "vm-start", vm_start, NULL },
+    { "vm-resume", vm_resume, NULL },
+    { "vm-migrate", vm_migrate, NULL },
+    { "vm-install", vm_install,
+      "template-uuid template-name-label template-name template-id" },
+    { "vm-uninstall", vm_uninstall, NULL },
+    { "template-uninstall", template_uninstall, NULL },
+    { "snapshot-uninstall", snapshot_uninstall, NULL },
     { 0 },
 };

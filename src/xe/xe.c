@@ -7,14 +7,14 @@
 
 #include "xe/xe_int.h"
 
-xe_fn xe_function(const char *name)
+const struct xe_function *xe_function(const char *name)
 {
     const struct xe_function *const tables[] = { xe_vm_functions, xe_disk_functions,
                                                  xe_misc_functions, xe_file_functions };
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
         for (const struct xe_function *f = tables[i]; f->name; f++) {
             if (str_eq(f->name, name))
-                return f->fn;
+                return f;
         }
     }
     return NULL;
@@ -109,13 +109,20 @@ static int run(struct xe *x, int argc, const char *const *argv, struct err *err)
         (void)err_set(err, XE_USAGE);
         return err_detail(err, "Unknown command: %s", x->name);
     }
-    xe_fn fn = xe_function(cmd->name);
-    if (!cmd->call && !fn)
+    const struct xe_function *f = xe_function(cmd->name);
+    if (!cmd->call && !f)
         return xe_not_served(x, err);
     if (xe_params_check(x, cmd, err) < 0)
         return -1;
     xe_params_take(x, cmd);
-    return fn ? fn(x, err) : xe_row_run(x, cmd, err);
+    if (!f)
+        return xe_row_run(x, cmd, err);
+    if (f->more)
+        (void)xe_param(x, f->more);
+    /* Where objects are selected, what is left over is a filter. */
+    if (!cmd->selects && !str_eq(f->more, "*") && xe_params_all_used(x, cmd, err) < 0)
+        return -1;
+    return f->fn(x, err);
 }
 
 int xe_run(const struct xe_env *env, int argc, const char *const *argv)

@@ -157,11 +157,12 @@ typedef int (*xe_fn)(struct xe *x, struct err *err);
 struct xe_function {
     const char *name;
     xe_fn fn;
+    const char *more; /* parameters that the row does not name; "*": filters */
 };
 extern const struct xe_function xe_vm_functions[], xe_disk_functions[], xe_misc_functions[],
     xe_file_functions[];
 /* Print the uuid of an object. */
 int xe_print_uuid(struct xe *x, const char *cls, const char *ref, struct err *err)
     MUST_CHECK;
-xe_fn xe_function(const char *name); /* NULL: none */
+const struct xe_function *xe_function(const char *name); /* NULL: none */
 #endif
