@@ -18,12 +18,11 @@
      | ROLE_VM_OPERATOR)
 
 /* A socket connected to the console that the request names; -1 with err. */
-static int open_console(struct exchange *x, struct err *err)
+static int open_console(struct exchange *x, char vm[static UUID_TEXT_SIZE], struct err *err)
 {
     struct deadline d = serve_deadline(OPEN_US);
     AUTO(free_str) char *ref = http_arg(x->req, "ref"), *uuid = http_arg(x->req, "uuid");
     const char *want_text = url_param(&x->req->query, "text"), *name = ref ? ref : uuid;
-    char vm[UUID_TEXT_SIZE];
     bool text = false; /* a VM by its own name: the screen */
 
     if (!name)
@@ -47,6 +46,7 @@ static int answer_connect(struct exchange *x)
 
 static void run(struct exchange *x, bool websocket)
 {
+    char vm[UUID_TEXT_SIZE];
     struct deadline d = serve_deadline(OPEN_US);
     AUTO(err_done) struct err err = { 0 };
     AUTO(close_fd) int fd = -1;
@@ -54,7 +54,7 @@ static void run(struct exchange *x, bool websocket)
 
     if (auth_begin(x, ROLES, "http/connect_console", &a) != 0)
         return;
-    fd = open_console(x, &err);
+    fd = open_console(x, vm, &err);
     if (fd < 0) {
         auth_refuse(x, &a, 404, &err);
         return;
@@ -63,7 +63,8 @@ static void run(struct exchange *x, bool websocket)
     x->body_read = true; /* from here on the bytes are the stream's */
     if ((websocket ? ws_accept(x->conn, x->req, &d) : answer_connect(x)) != 0)
         return;
-    log_info("console of %s opened by %s", x->req->path, a.session.user);
+    log_info("console of VM %s opened by %s from %s", vm, a.session.user,
+             conn_peer(x->conn));
     d = deadline_in_cancel(INT64_MAX / 2, listen_stop_fd());
     if ((websocket ? ws_proxy(x->conn, fd, &d) : conn_proxy(x->conn, fd, &d)) != 0)
         log_debug("console closed: the daemon stops");

@@ -123,20 +123,32 @@ static void refuse(int fd, enum listen_kind kind)
     (void)close(fd);
 }
 
+/* Quick answers, and an end within two minutes of connections whose peer has vanished. */
+static void tune(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } rows[] = {
+        { IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, 60 }, { IPPROTO_TCP, TCP_KEEPINTVL, 15 },
+        { IPPROTO_TCP, TCP_KEEPCNT, 4 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        (void)setsockopt(fd, rows[i].level, rows[i].name, &rows[i].value,
+                         sizeof(int)); /* serves without, too */
+}
+
 static void welcome(int fd, enum listen_kind kind)
 {
     struct peer *p;
-    int on = 1;
 
     if (atomic_load(&n_peers) >= door.max_peers) {
         refuse(fd, kind);
         return;
     }
-    if (kind != LISTEN_UNIX) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* speed only */
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on,
-                         sizeof(on)); /* finds dead peers sooner */
-    }
+    if (kind != LISTEN_UNIX)
+        tune(fd);
     p = mem_alloc(sizeof(*p));
     list_init(&p->link);
     p->fd = fd;
