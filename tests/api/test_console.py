@@ -41,6 +41,17 @@ def test_connect_by_every_name(daemon, api, vm):
         assert connect(raw, "/console?" + names[2], [("Authorization", "Basic " + token)])[0] == 200
 
 
+def test_text(daemon, api, vm):
+    """The serial line, asked for by its console record or by a word; what is typed goes in and comes back."""
+    serial = next(c for c in api.call("VM.get_consoles", vm) if api.call("console.get_protocol", c) == "vt100")
+    for name in ("ref=" + serial, "ref=%s&text=1" % vm, "uuid=%s&text=true" % api.call("VM.get_uuid", vm)):
+        with daemon.connect() as raw:
+            assert connect(raw, "/console?%s&session_id=%s" % (name, api.session))[0] == 200, name
+            raw.read_until(b"\r\n")
+            raw.send(b"typed")
+            assert raw.read(5) == b"typed"
+
+
 def test_location_is_where_we_listen(daemon, api, vm):
     for console in api.call("VM.get_consoles", vm):
         assert api.call("console.get_location", console).startswith(daemon.https + "/console?")
