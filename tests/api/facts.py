@@ -14,6 +14,7 @@ class Message:
         params, _, _, _, how, self.state = row[:6]
         self.cls, self.name, self.call = cls, name, "%s.%s" % (cls, name)
         self.types = [Type(t) for _, t in params]
+        self.no_session = len(row) > 6
         self.implicit, self.removed = how == "implicit", self.state == "Removed"
 
 
