@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,42 +39,44 @@ static void boot_network(struct tx *tx) REQUIRES(db_mutex)
     (void)tx_create(tx, CLASS_NETWORK, n, NULL);
 }
 
-static int make_sr(const char *uuid, const char *name, const char *description,
-                   const struct sr_ops *ops, const char *path, bool make_default,
-                   struct err *err)
+/* A repository of the first start: its folder, then its records. */
+struct first_sr {
+    const char *name, *description;
+    const struct sr_ops *ops;
+    char uuid[UUID_TEXT_SIZE];
+    char *path;
+};
+
+static int prepare_sr(struct first_sr *f, struct err *err)
 {
-    struct sr_config config = { .path = path };
-    memcpy(config.uuid, uuid, sizeof(config.uuid));
-    if (io_mkdirs(path, 0700)) {
-        (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "", path);
-        return err_detail(err, "making %s: %m", path);
+    struct sr_config config = { .path = f->path };
+    memcpy(config.uuid, f->uuid, sizeof(config.uuid));
+    if (io_mkdirs(f->path, 0700)) {
+        (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "", f->path);
+        return err_detail(err, "making %s: %m", f->path);
     }
-    if (ops->attach(&config, err))
-        return -1;
+    return f->ops->attach(&config, err);
+}
+
+static struct ref record_sr(struct tx *tx, const struct first_sr *f) REQUIRES(db_mutex)
+{
     struct sr_rec *sr = record_new(&schema_classes[CLASS_SR]);
-    str_put(&sr->uuid, uuid);
-    str_put(&sr->name_label, name);
-    str_put(&sr->name_description, description);
-    str_put(&sr->type, ops->type);
-    str_put(&sr->content_type, ops->content_type);
+    str_put(&sr->uuid, f->uuid);
+    str_put(&sr->name_label, f->name);
+    str_put(&sr->name_description, f->description);
+    str_put(&sr->type, f->ops->type);
+    str_put(&sr->content_type, f->ops->content_type);
     struct pbd_rec *pbd = record_new(&schema_classes[CLASS_PBD]);
-    const char *key = "location";
+    const char *key = "location", *path = f->path;
     (void)map_put(schema_classes[CLASS_PBD].fields[F_PBD_DEVICE_CONFIG].ty,
                   &pbd->device_config, &key, &path);
     pbd->currently_attached = true;
-    struct tx *tx = daemon_tx("first start");
-    struct ref pool = db_pool_ref();
     pbd->host = db_host_ref();
-    pbd->SR = tx_create(tx, CLASS_SR, sr, NULL);
-    struct ref ref = pbd->SR;
+    struct ref ref = tx_create(tx, CLASS_SR, sr, NULL);
+    pbd->SR = ref;
     (void)tx_create(tx, CLASS_PBD, pbd, NULL);
-    if (make_default) {
-        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_DEFAULT_SR, &ref);
-        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_SUSPEND_IMAGE_SR, &ref);
-        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_CRASH_DUMP_SR, &ref);
-    }
     op_refresh(tx, CLASS_SR, &ref);
-    return tx_commit(tx, err);
+    return ref;
 }
 
 /* One SM record per driver. */
@@ -139,23 +142,46 @@ static int replug(struct err *err)
     }
 }
 
-int boot_storage(bool first, struct err *err)
+/* Both repositories in one change set: a first start that was interrupted before it begins again with them. */
+static int first_storage(struct err *err)
 {
-    if (!first)
-        return replug(err);
+    struct first_sr local = { .name = "Local storage",
+                              .description = "Disks as files of this host",
+                              .ops = sr_by_type("ext") };
+    struct first_sr iso = {
+        .name = "ISO library",
+        .description = "CD images: put files ending in .iso into its folder and scan it",
+        .ops = &sr_iso
+    };
     struct uuid u = uuid_new();
-    char local[UUID_TEXT_SIZE], iso[UUID_TEXT_SIZE];
-    uuid_text(&u, local);
+    uuid_text(&u, local.uuid);
     u = uuid_new();
-    uuid_text(&u, iso);
-    AUTO(free_str) char *local_path = str_fmt("%s/sr/%s", host_ctx.state_dir, local);
-    AUTO(free_str) char *iso_path = str_fmt("%s/iso", host_ctx.state_dir);
-    if (make_sr(local, "Local storage", "Disks as files of this host", sr_by_type("ext"),
-                local_path, true, err))
-        return -1;
-    return make_sr(iso, "ISO library",
-                   "CD images: put files ending in .iso into its folder and scan it",
-                   &sr_iso, iso_path, false, err);
+    uuid_text(&u, iso.uuid);
+    local.path = str_fmt("%s/sr/%s", host_ctx.state_dir, local.uuid);
+    iso.path = str_fmt("%s/iso", host_ctx.state_dir);
+    int rc = -1;
+    if (prepare_sr(&local, err) == 0 && prepare_sr(&iso, err) == 0) {
+        struct tx *tx = daemon_tx("first start");
+        struct ref pool = db_pool_ref(), ref = record_sr(tx, &local);
+        (void)record_sr(tx, &iso);
+        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_DEFAULT_SR, &ref);
+        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_SUSPEND_IMAGE_SR, &ref);
+        tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_CRASH_DUMP_SR, &ref);
+        rc = tx_commit(tx, err);
+    }
+    free_str(&local.path);
+    free_str(&iso.path);
+    return rc;
+}
+
+static int boot_storage(struct err *err)
+{
+    db_lock();
+    struct ref pool_ref = db_pool_ref();
+    const struct pool_rec *pool = db_get(CLASS_POOL, &pool_ref);
+    bool none = !db_first(CLASS_SR).rec && (!pool || ref_is_null(&pool->default_SR));
+    db_unlock();
+    return none ? first_storage(err) : replug(err);
 }
 
 /* ---- machines that run from before --------------------------------------------------------------------- */
@@ -261,9 +287,17 @@ int ops_boot(struct err *err)
     if (tx_commit(tx, err))
         return -1;
     db_set_local_host(&host);
-    if (rbac_init(err) || task_init(err) || boot_storage(first, err) || storage_settle(err)
-        || boot_adopt(err) || refresh_all(err))
+    if (rbac_init(err) || task_init(err))
         return -1;
+    (void)FAILPOINT("boot.pool");
+    if (boot_storage(err))
+        return -1;
+    (void)FAILPOINT("boot.storage");
+    storage_settle();
+    (void)FAILPOINT("boot.settled");
+    if (boot_adopt(err) || refresh_all(err))
+        return -1;
+    (void)FAILPOINT("boot.adopted");
     return vm_watch_init(err);
 }
 

@@ -8,8 +8,6 @@
 void boot_templates(struct tx *tx) REQUIRES(db_mutex);
 /* The host's records (host, metrics, CPUs, PIFs and their networks) as the inventory says. */
 void boot_host(struct tx *tx) REQUIRES(db_mutex);
-/* On a new state directory: the default SR and ISO library with their PBDs; SM records always. */
-int boot_storage(bool first, struct err *err) MUST_CHECK;
 /* Connect to machines that run from before; make every record true. */
 int boot_adopt(struct err *err) MUST_CHECK;
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
@@ -117,64 +118,99 @@ static int pick_sr(const char *sr_uuid, struct ref *out, struct err *err)
     return found ? 0 : -1;
 }
 
-static int add_disk(struct call *call, const struct ref *vm, const char *vm_name,
-                    const struct provision_disk *d, struct ref *vdi_out, struct err *err)
+/* What a provisioning makes. */
+struct provision {
+    struct provision_disk disks[PROVISION_DISKS_MAX];
+    struct ref vdis[PROVISION_DISKS_MAX]; /* null: not made yet */
+    size_t n;
+    char *name;
+};
+
+static void provision_done(struct provision *p)
 {
-    struct ref sr;
-    if (pick_sr(d->sr_uuid, &sr, err))
-        return -1;
-    AUTO(free_str) char *name = str_fmt("%s %s", vm_name, d->device);
-    struct vdi_rec *vdi = storage_vdi_new(&sr, name, d->size_bytes);
-    vdi->type = d->type;
-    if (storage_create_vdi(call, vdi, vdi_out, err))
-        return -1;
-    struct vbd_rec *vbd = record_new(&schema_classes[CLASS_VBD]);
-    vbd->VM = *vm;
-    vbd->VDI = *vdi_out;
-    str_put(&vbd->userdevice, d->device);
-    vbd->bootable = d->bootable;
-    vbd->mode = VBD_MODE_RW;
-    vbd->type = VBD_TYPE_DISK;
-    vbd->unpluggable = true;
-    struct tx *tx = call_tx(call);
-    if (!call_get(CLASS_VM, vm, err)) {
-        record_free(&schema_classes[CLASS_VBD], vbd);
-        tx_abort(tx);
-        return -1;
-    }
-    struct ref ref = tx_create(tx, CLASS_VBD, vbd, NULL);
-    op_refresh(tx, CLASS_VBD, &ref);
-    op_refresh(tx, CLASS_VDI, vdi_out);
-    return tx_commit(tx, err);
+    free_str(&p->name);
 }
 
-int provision_disks(struct call *call, const struct ref *vm, struct err *err)
+static int read_template(const struct ref *vm, struct provision *p, struct err *err)
 {
-    struct provision_disk disks[PROVISION_DISKS_MAX];
-    struct ref made[PROVISION_DISKS_MAX];
-    size_t n = 0;
     AUTO(free_str) char *xml = NULL;
-    AUTO(free_str) char *name = NULL;
     db_lock();
     const struct vm_rec *rec = call_get(CLASS_VM, vm, err);
     for (size_t i = 0; rec && i < rec->other_config.n; i++)
         if (str_eq(rec->other_config.v[i].key, "disks"))
             xml = str_dup(rec->other_config.v[i].val);
     if (rec)
-        name = str_dup(rec->name_label);
+        p->name = str_dup(rec->name_label);
     db_unlock();
-    if (!rec || provision_parse(xml ? xml : "", disks, &n, err))
+    return rec ? provision_parse(xml ? xml : "", p->disks, &p->n, err) : -1;
+}
+
+static int make_disk(struct call *call, const struct provision *p, size_t i,
+                     struct ref *result, struct err *err)
+{
+    const struct provision_disk *d = &p->disks[i];
+    struct ref sr;
+    if (pick_sr(d->sr_uuid, &sr, err))
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        made[i] = REF_NULL;
-        if (add_disk(call, vm, name, &disks[i], &made[i], err) == 0)
-            continue;
-        for (size_t k = 0; k <= i; k++) {
-            AUTO(err_done) struct err second = { 0 };
-            if (!ref_is_null(&made[k]) && storage_destroy_vdi(call, &made[k], &second))
-                log_warn("a disk of an unfinished provisioning of %s stays", name);
-        }
+    AUTO(free_str) char *name = str_fmt("%s %s", p->name, d->device);
+    struct vdi_rec *vdi = storage_vdi_new(&sr, name, d->size_bytes);
+    vdi->type = d->type;
+    return storage_create_vdi(call, vdi, STORAGE_FOR_VM, result, err);
+}
+
+static void attach_disk(struct tx *tx, const struct ref *vm, const struct provision_disk *d,
+                        const struct ref *vdi) REQUIRES(db_mutex)
+{
+    struct vbd_rec *vbd = record_new(&schema_classes[CLASS_VBD]);
+    vbd->VM = *vm;
+    vbd->VDI = *vdi;
+    str_put(&vbd->userdevice, d->device);
+    vbd->bootable = d->bootable;
+    vbd->mode = VBD_MODE_RW;
+    vbd->type = VBD_TYPE_DISK;
+    vbd->unpluggable = true;
+    struct ref ref = tx_create(tx, CLASS_VBD, vbd, NULL);
+    op_refresh(tx, CLASS_VBD, &ref);
+    op_refresh(tx, CLASS_VDI, vdi);
+}
+
+/* All that makes a VM of the template, in one change set. */
+static int record_vm(struct call *call, const struct ref *vm, const struct provision *p,
+                     struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (!call_get(CLASS_VM, vm, err)) {
+        tx_abort(tx);
         return -1;
     }
-    return 0;
+    for (size_t i = 0; i < p->n; i++)
+        attach_disk(tx, vm, &p->disks[i], &p->vdis[i]);
+    tx_set_bool(tx, vm, CLASS_VM, F_VM_IS_A_TEMPLATE, false);
+    tx_map_remove(tx, vm, CLASS_VM, F_VM_OTHER_CONFIG, "disks");
+    op_refresh(tx, CLASS_VM, vm);
+    return tx_commit(tx, err);
+}
+
+int provision_vm(struct call *call, const struct ref *vm, struct err *err)
+{
+    AUTO(provision_done) struct provision p = { 0 };
+    if (read_template(vm, &p, err))
+        return -1;
+    int rc = 0;
+    for (size_t i = 0; i < p.n && rc == 0; i++)
+        rc = make_disk(call, &p, i, &p.vdis[i], err);
+    (void)FAILPOINT("vm.provision.disks");
+    if (rc == 0)
+        rc = record_vm(call, vm, &p, err);
+    (void)FAILPOINT("vm.provision.recorded");
+    if (rc == 0) {
+        storage_owned(p.vdis, p.n);
+        return 0;
+    }
+    for (size_t i = 0; i < p.n; i++) {
+        AUTO(err_done) struct err second = { 0 };
+        if (!ref_is_null(&p.vdis[i]) && storage_destroy_vdi(call, &p.vdis[i], &second))
+            log_warn("a disk of an unfinished provisioning of %s stays", p.name);
+    }
+    return -1;
 }

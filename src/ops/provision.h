@@ -20,6 +20,6 @@ struct provision_disk {
 /* Pure. n_out is 0 for an empty text. Errors: INVALID_VALUE("other_config:disks", text). */
 int provision_parse(const char *xml, struct provision_disk out[static PROVISION_DISKS_MAX],
                     size_t *n_out, struct err *err) MUST_CHECK;
-/* Make the VDIs and VBDs; all or none. Errors: DEFAULT_SR_NOT_FOUND, SR_FULL, ... */
-int provision_disks(struct call *call, const struct ref *vm, struct err *err) MUST_CHECK;
+/* Make the VDIs and VBDs and a VM of the template; all or nothing. Errors: DEFAULT_SR_NOT_FOUND, SR_FULL, ... */
+int provision_vm(struct call *call, const struct ref *vm, struct err *err) MUST_CHECK;
 #endif

@@ -75,17 +75,33 @@ int storage_open_vdi(const struct vdi_rec *vdi, bool read_only, struct err *err)
     return sr.ops->volume_open(&sr.config, vdi->location, read_only, err);
 }
 
+/* Space of an SR changed: refresh the record in the same breath. */
+static void put_space(struct tx *tx, const struct sr_handle *sr) REQUIRES(db_mutex)
+{
+    int64_t allocated = 0;
+    const struct sr_rec *rec = db_get(CLASS_SR, &sr->ref);
+    for (size_t i = 0; rec && i < rec->VDIs.n; i++)
+        allocated +=
+            ((const struct vdi_rec *)db_get(CLASS_VDI, &rec->VDIs.v[i]))->virtual_size;
+    if (rec)
+        tx_set_int(tx, &sr->ref, CLASS_SR, F_SR_VIRTUAL_ALLOCATION, allocated);
+}
+
 static char *pending_path(const char *vdi_uuid)
 {
     return str_fmt("%s/pending/%s", host_ctx.state_dir, vdi_uuid);
 }
 
-int storage_pending_begin(const char *vdi_uuid, const struct sr_handle *sr, struct err *err)
+#define FOR_VM " vm" /* after the SR's uuid */
+
+int storage_pending_begin(const char *vdi_uuid, const struct sr_handle *sr,
+                          enum storage_intent intent, struct err *err)
 {
     AUTO(free_str) char *dir = str_fmt("%s/pending", host_ctx.state_dir);
     AUTO(free_str) char *path = pending_path(vdi_uuid);
-    if (io_mkdirs(dir, 0700)
-        || io_write_file(path, sr->config.uuid, strlen(sr->config.uuid), 0600)) {
+    AUTO(free_str)
+    char *text = str_fmt("%s%s", sr->config.uuid, intent == STORAGE_FOR_VM ? FOR_VM : "");
+    if (io_mkdirs(dir, 0700) || io_write_file(path, text, strlen(text), 0600)) {
         (void)err_set(err, errno == ENOSPC ? ERR_OUT_OF_SPACE : ERR_SR_BACKEND_FAILURE,
                       path, "", "");
         return err_detail(err, "writing %s: %m", path);
@@ -105,42 +121,108 @@ bool storage_is_pending(const char *vdi_uuid)
     return access(path, F_OK) == 0;
 }
 
-/* One intent of an earlier run: keep the volume if its record exists. */
+void storage_owned(const struct ref *vdis, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char uuid[UUID_TEXT_SIZE] = "";
+        db_lock();
+        const struct vdi_rec *vdi = db_get(CLASS_VDI, &vdis[i]);
+        if (vdi)
+            memcpy(uuid, vdi->uuid, sizeof(uuid));
+        db_unlock();
+        if (uuid[0])
+            storage_pending_end(uuid);
+    }
+}
+
+/* An intent of an earlier run, and what became of it. */
+struct intent {
+    struct ref vdi, sr;
+    bool has_record, has_sr, for_nobody; /* made for a VM that never came to be */
+    int64_t size;
+};
+
+static void read_intent(const char *vdi_uuid, const char *text, struct intent *out)
+{
+    char sr_uuid[UUID_TEXT_SIZE] = "";
+    *out = (struct intent){ 0 };
+    memcpy(sr_uuid, text, strnlen(text, sizeof(sr_uuid) - 1));
+    db_lock();
+    out->has_sr = db_find_uuid(CLASS_SR, sr_uuid, &out->sr);
+    out->has_record = db_find_uuid(CLASS_VDI, vdi_uuid, &out->vdi);
+    const struct vdi_rec *vdi = out->has_record ? db_get(CLASS_VDI, &out->vdi) : NULL;
+    out->for_nobody = vdi && vdi->VBDs.n == 0 && str_ends(text, FOR_VM);
+    out->size = vdi ? vdi->virtual_size : 0;
+    db_unlock();
+}
+
+/* The record of a volume that is there says its size; that of a disk for nobody goes. */
+static int settle_record(const struct intent *in, const struct sr_handle *h,
+                         const char *vdi_uuid, struct err *err)
+{
+    struct sr_volume v = { 0 };
+    AUTO(err_done) struct err missing = { 0 };
+    bool there = h->ops->stat(&h->config, vdi_uuid, &v, &missing) == 0;
+    if (!in->for_nobody && (!there || (int64_t)v.virtual_size_bytes == in->size))
+        return 0;
+    struct tx *tx = daemon_tx("start-up");
+    if (in->for_nobody)
+        tx_destroy(tx, &in->vdi);
+    else
+        tx_set_int(tx, &in->vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
+                   (int64_t)v.virtual_size_bytes);
+    put_space(tx, h);
+    return tx_commit(tx, err);
+}
+
+/* Keep the volume if its record exists. */
 static int settle_one(const char *vdi_uuid, struct err *err)
 {
     AUTO(free_str) char *path = pending_path(vdi_uuid);
-    AUTO(buf_done) struct buf sr_uuid = BUF_INIT(64);
-    struct ref vdi, sr;
-    db_lock();
-    bool has_record = db_find_uuid(CLASS_VDI, vdi_uuid, &vdi);
-    bool has_sr = io_read_file(path, &sr_uuid) == 0
-                  && db_find_uuid(CLASS_SR, buf_str(&sr_uuid), &sr);
-    db_unlock();
-    if (!has_record && has_sr) {
+    AUTO(buf_done) struct buf text = BUF_INIT(64);
+    struct intent in;
+    if (io_read_file(path, &text)) {
+        (void)err_set(err, ERR_INTERNAL_ERROR, "an intent cannot be read");
+        return err_detail(err, "%s: %m", path);
+    }
+    read_intent(vdi_uuid, buf_str(&text), &in);
+    if (in.has_sr) {
         AUTO(sr_handle_done) struct sr_handle h = { 0 };
-        if (storage_sr(&sr, &h, err) || h.ops->volume_destroy(&h.config, vdi_uuid, err))
+        if (storage_sr(&in.sr, &h, err)
+            || (in.has_record && settle_record(&in, &h, vdi_uuid, err)))
             return -1;
-        log_info("removed volume %s, left without a record by an interrupted operation",
-                 vdi_uuid);
+        if (!in.has_record || in.for_nobody) {
+            if (h.ops->volume_destroy(&h.config, vdi_uuid, err))
+                return -1;
+            log_info("removed volume %s of an interrupted operation", vdi_uuid);
+        }
     }
     storage_pending_end(vdi_uuid);
     return 0;
 }
 
-int storage_settle(struct err *err)
+void storage_settle(void)
 {
     AUTO(free_str) char *dir = str_fmt("%s/pending", host_ctx.state_dir);
     DIR *d = opendir(dir);
     if (!d)
-        return 0;
-    int rc = 0;
-    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+        return;
+    for (struct dirent *e; (e = readdir(d));) {
+        AUTO(err_done) struct err why = { 0 };
         struct uuid u;
-        if (uuid_parse(e->d_name, &u))
-            rc = settle_one(e->d_name, err);
+        if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+            continue;
+        if (!uuid_parse(e->d_name,
+                        &u)) { /* the temporary file of an intent never declared */
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+        } else if (settle_one(e->d_name, &why)) {
+            /* Its repository is not there: the intent stands until a start finds it. */
+            AUTO(free_str) char *text = err_text(&why);
+            log_warn("an interrupted operation on volume %s stays unsettled: %s", e->d_name,
+                     text);
+        }
     }
     closedir(d);
-    return rc;
 }
 
 struct vdi_rec *storage_vdi_new(const struct ref *sr, const char *name, uint64_t size_bytes)
@@ -151,18 +233,6 @@ struct vdi_rec *storage_vdi_new(const struct ref *sr, const char *name, uint64_t
     v->virtual_size = (int64_t)size_bytes;
     v->type = VDI_TYPE_USER;
     return v;
-}
-
-/* Space of an SR changed: refresh the record in the same breath. */
-static void put_space(struct tx *tx, const struct sr_handle *sr) REQUIRES(db_mutex)
-{
-    int64_t allocated = 0;
-    const struct sr_rec *rec = db_get(CLASS_SR, &sr->ref);
-    for (size_t i = 0; rec && i < rec->VDIs.n; i++)
-        allocated +=
-            ((const struct vdi_rec *)db_get(CLASS_VDI, &rec->VDIs.v[i]))->virtual_size;
-    if (rec)
-        tx_set_int(tx, &sr->ref, CLASS_SR, F_SR_VIRTUAL_ALLOCATION, allocated);
 }
 
 /* Commit the record of a volume that exists. Takes rec. */
@@ -214,15 +284,15 @@ static void drop_volume(const struct sr_handle *sr, const char *vdi_uuid)
     storage_pending_end(vdi_uuid);
 }
 
-int storage_create_vdi(struct call *call, struct vdi_rec *rec, struct ref *result,
-                       struct err *err)
+int storage_create_vdi(struct call *call, struct vdi_rec *rec, enum storage_intent intent,
+                       struct ref *result, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
     char uuid[UUID_TEXT_SIZE];
     give_uuid(rec);
     memcpy(uuid, rec->uuid, sizeof(uuid));
     uint64_t size = (uint64_t)rec->virtual_size;
-    if (storage_sr(&rec->SR, &sr, err) || storage_pending_begin(uuid, &sr, err)) {
+    if (storage_sr(&rec->SR, &sr, err) || storage_pending_begin(uuid, &sr, intent, err)) {
         record_free(&schema_classes[CLASS_VDI], rec);
         return -1;
     }
@@ -237,7 +307,9 @@ int storage_create_vdi(struct call *call, struct vdi_rec *rec, struct ref *resul
         drop_volume(&sr, uuid);
         return -1;
     }
-    storage_pending_end(uuid);
+    (void)FAILPOINT("vdi.create.recorded");
+    if (intent == STORAGE_ALONE)
+        storage_pending_end(uuid);
     return 0;
 }
 
@@ -253,8 +325,8 @@ static void copy_progress(double fraction, void *arg)
 }
 
 int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref *to,
-                     double from_fraction, double to_fraction, struct ref *result,
-                     struct err *err)
+                     enum storage_intent intent, double from_fraction, double to_fraction,
+                     struct ref *result, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle from_sr = { 0 }, to_sr = { 0 };
     db_lock();
@@ -272,7 +344,7 @@ int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref 
     rec->read_only = false;
     rec->sharable = false;
     if (storage_sr(&source_sr, &from_sr, err) || storage_sr(to, &to_sr, err)
-        || storage_pending_begin(uuid, &to_sr, err)) {
+        || storage_pending_begin(uuid, &to_sr, intent, err)) {
         record_free(&schema_classes[CLASS_VDI], rec);
         return -1;
     }
@@ -288,7 +360,8 @@ int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref 
         drop_volume(&to_sr, uuid);
         return -1;
     }
-    storage_pending_end(uuid);
+    if (intent == STORAGE_ALONE)
+        storage_pending_end(uuid);
     return 0;
 }
 
@@ -302,8 +375,10 @@ int storage_destroy_vdi(struct call *call, const struct ref *ref, struct err *er
     if (vdi)
         memcpy(uuid, vdi->uuid, sizeof(uuid));
     db_unlock();
-    if (!vdi || storage_sr(&sr_ref, &sr, err) || storage_pending_begin(uuid, &sr, err))
+    if (!vdi || storage_sr(&sr_ref, &sr, err)
+        || storage_pending_begin(uuid, &sr, STORAGE_ALONE, err))
         return -1;
+    (void)FAILPOINT("vdi.destroy.pending");
     struct tx *tx = call_tx(call);
     vdi = db_get(CLASS_VDI, ref);
     while (vdi && vdi->VBDs.n) {

@@ -7,6 +7,7 @@
 
 #include "api/errors.h"
 #include "api/ops.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
@@ -38,7 +39,7 @@ int vdi_create(struct call *call, void *record, struct ref *result, struct err *
         (void)err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
         goto refuse;
     }
-    return storage_create_vdi(call, rec, result, err);
+    return storage_create_vdi(call, rec, STORAGE_ALONE, result, err);
 refuse:
     record_free(&schema_classes[CLASS_VDI], rec);
     return -1;
@@ -62,7 +63,7 @@ int op_vdi_clone(struct call *call, const struct vdi_clone_args *a, struct ref *
                  struct err *err)
 {
     struct ref sr = sr_of(&a->vdi);
-    return storage_copy_vdi(call, &a->vdi, &sr, 0, 1, result, err);
+    return storage_copy_vdi(call, &a->vdi, &sr, STORAGE_ALONE, 0, 1, result, err);
 }
 
 int op_vdi_copy(struct call *call, const struct vdi_copy_args *a, struct ref *result,
@@ -74,7 +75,7 @@ int op_vdi_copy(struct call *call, const struct vdi_copy_args *a, struct ref *re
             err, "copying into an existing disk or against a base is not available yet");
     }
     struct ref sr = ref_is_null(&a->sr) ? sr_of(&a->vdi) : a->sr;
-    return storage_copy_vdi(call, &a->vdi, &sr, 0, 1, result, err);
+    return storage_copy_vdi(call, &a->vdi, &sr, STORAGE_ALONE, 0, 1, result, err);
 }
 
 int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err *err)
@@ -100,14 +101,21 @@ int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err
     struct sr_volume v;
     if (!sr.ops->volume_resize)
         return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
-    if (sr.ops->volume_resize(&sr.config, location, (uint64_t)a->size, err)
-        || sr.ops->stat(&sr.config, location, &v, err))
+    if (storage_pending_begin(location, &sr, STORAGE_ALONE, err))
         return -1;
-    struct tx *tx = call_tx(call);
-    if (db_get(CLASS_VDI, &a->vdi))
-        tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
-                   (int64_t)v.virtual_size_bytes);
-    return tx_commit(tx, err);
+    int rc = sr.ops->volume_resize(&sr.config, location, (uint64_t)a->size, err);
+    (void)FAILPOINT("vdi.resize.volume");
+    if (rc == 0)
+        rc = sr.ops->stat(&sr.config, location, &v, err);
+    if (rc == 0) {
+        struct tx *tx = call_tx(call);
+        if (db_get(CLASS_VDI, &a->vdi))
+            tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
+                       (int64_t)v.virtual_size_bytes);
+        rc = tx_commit(tx, err);
+    }
+    storage_pending_end(location);
+    return rc;
 }
 
 int op_vdi_update(struct call *call, const struct vdi_update_args *a, struct err *err)

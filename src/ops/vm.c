@@ -188,7 +188,8 @@ static int clone_disks(struct call *call, struct clone_src *s, const struct ref 
         struct ref to = !vdi ? REF_NULL : ref_is_null(sr) ? vdi->SR : *sr;
         db_unlock();
         if (!vdi
-            || storage_copy_vdi(call, &vbd->VDI, &to, (double)done / (double)disks,
+            || storage_copy_vdi(call, &vbd->VDI, &to, STORAGE_FOR_VM,
+                                (double)done / (double)disks,
                                 (double)(done + 1) / (double)disks, &s->new_vdis[i], err))
             return -1;
         done++;
@@ -263,6 +264,8 @@ static int clone_vm(struct call *call, const struct ref *vm, const char *name,
     (void)FAILPOINT("vm.clone.disks");
     if (clone_records(call, &s, name, result, err))
         goto undo;
+    (void)FAILPOINT("vm.clone.recorded");
+    storage_owned(s.new_vdis, s.n_vbds);
     return 0;
 undo:
     clone_undo(call, &s);
@@ -282,18 +285,10 @@ int op_vm_copy(struct call *call, const struct vm_copy_args *a, struct ref *resu
     return clone_vm(call, &a->vm, a->new_name, &a->sr, result, err);
 }
 
-/* A template becomes a VM: disks named in other_config:disks are made, then it is no template any more. */
+/* A template becomes a VM, with the disks named in other_config:disks. */
 int op_vm_provision(struct call *call, const struct vm_provision_args *a, struct err *err)
 {
-    if (provision_disks(call, &a->vm, err))
-        return -1;
-    struct tx *tx = call_tx(call);
-    if (db_get(CLASS_VM, &a->vm)) {
-        tx_set_bool(tx, &a->vm, CLASS_VM, F_VM_IS_A_TEMPLATE, false);
-        tx_map_remove(tx, &a->vm, CLASS_VM, F_VM_OTHER_CONFIG, "disks");
-        op_refresh(tx, CLASS_VM, &a->vm);
-    }
-    return tx_commit(tx, err);
+    return provision_vm(call, &a->vm, err);
 }
 
 /* ---- fields with rules ------------------------------------------------------------------------------ */
