@@ -40,6 +40,7 @@ static int run(const char *uuid, const char *command, json_t *args, int fd,
                const struct deadline *d, struct err *err)
 {
     bool asked = str_eq(command, "stop") || str_eq(command, "cont");
+    AUTO(err_done) struct err cause = { 0 };
     struct qmp *q = hold(uuid, asked);
     struct machine *m;
     int rc;
@@ -48,7 +49,13 @@ static int run(const char *uuid, const char *command, json_t *args, int fd,
         json_decref(args);
         return no_machine(uuid, err);
     }
-    rc = qmp_command(q, command, args, fd, NULL, d, err);
+    rc = qmp_command(q, command, args, fd, NULL, d, &cause);
+    if (rc < 0
+        && !qmp_is_open(
+            q)) /* it ended meanwhile: by itself, or destroyed by another call */
+        (void)no_machine(uuid, err);
+    else if (rc < 0)
+        err_move(err, &cause);
     qmp_release(q);
     if (asked) { /* QEMU's event comes before its answer */
         mutex_lock(&machines_lock);
