@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
@@ -33,6 +34,14 @@ static void make_console(struct tx *tx, const struct ref *vm, int protocol)
     c->VM = *vm;
     str_give(&c->location, str_fmt("%s/console?uuid=%s", host_ctx.base_url, uuid));
     (void)tx_create(tx, CLASS_CONSOLE, c, NULL);
+}
+
+static void set_location(struct tx *tx, const struct ref *console) REQUIRES(db_mutex)
+{
+    const struct console_rec *c = db_get(CLASS_CONSOLE, console);
+    AUTO(free_str)
+    char *location = str_fmt("%s/console?uuid=%s", host_ctx.base_url, c->uuid);
+    tx_set_str(tx, console, CLASS_CONSOLE, F_CONSOLE_LOCATION, location);
 }
 
 /* Attached flags of the VM's devices; a device gets its name when it is attached. */
@@ -80,10 +89,10 @@ static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live)
 /* domid is a small number that changes with each start, as clients expect of it. */
 static int64_t next_domid(void) REQUIRES(db_mutex)
 {
-    int64_t max = 0;
+    static int64_t max GUARDED_BY(db_mutex);
     for (struct db_iter it = db_first(CLASS_VM); it.rec; db_next(&it))
         max = MAX(max, ((const struct vm_rec *)it.rec)->domid);
-    return max + 1;
+    return ++max;
 }
 
 void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
@@ -99,6 +108,8 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
         tx_set_int(tx, ref, CLASS_VM, F_VM_MEMORY_TARGET, vm->memory_dynamic_max);
         set_metrics(tx, vm, true);
     }
+    for (size_t i = 0; i < vm->consoles.n; i++) /* we may listen elsewhere since */
+        set_location(tx, &vm->consoles.v[i]);
     if (vm->consoles.n == 0) {
         make_console(tx, ref, CONSOLE_PROTOCOL_RFB);
         make_console(tx, ref, CONSOLE_PROTOCOL_VT100);
@@ -135,6 +146,7 @@ int vm_teardown(const struct ref *vm, const char *why, const struct deadline *d,
     char uuid[UUID_TEXT_SIZE];
     if (vm_uuid_of(vm, uuid) && host_ctx.machine->destroy(uuid, d, err))
         return -1;
+    (void)FAILPOINT("vm.teardown.no_machine");
     struct tx *tx = daemon_tx(why);
     if (db_get(CLASS_VM, vm))
         vm_records_halted(tx, vm);
