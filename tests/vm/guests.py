@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the system tests share: the daemon with QEMU, a VM and its serial line, and what must hold of everything."""
+import importlib.util
+import os
+import pathlib
+import re
+import select
+import shutil
+import signal
+import time
+
+import wire
+
+HERE = pathlib.Path(__file__).resolve().parent
+LIMIT = 60
+MIB = 1 << 20
+
+
+def load(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Not "import conftest": that is the one of this folder.
+base = load("api_conftest", HERE.parent / "api" / "conftest.py")
+PASSWORD, check_log = base.PASSWORD, base.check_log
+
+
+def until(what, condition, limit=LIMIT, step=0.02):
+    """Wait for something that nobody announces; its first true value."""
+    end = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, "not in %g s: %s" % (limit, what)
+        time.sleep(step)
+
+
+class Daemon(base.Daemon):
+    def __init__(self, directory, kernels, *options, build=None, **how):
+        super().__init__(directory, *options, **how)
+        self.kernels, self.build = kernels, pathlib.Path(build or base.BUILD)
+        self.environment = {}
+
+    def command(self):
+        words = super().command()
+        at = words.index("--machine")
+        return [str(self.build / "seraid")] + words[1:at] + words[at + 2:]
+
+    def start(self):
+        folder = self.state / "kernels"
+        if not folder.is_dir():
+            folder.mkdir(parents=True, mode=0o700)
+            self.state.chmod(0o700)
+            for name in ("vmlinuz", "initrd", "null"):
+                shutil.copy(self.kernels[name], folder / name)
+        saved = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            return super().start()
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
+
+    def kill(self):
+        """SIGKILL; returns when the process is gone."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait(LIMIT)
+        self.process.stdout.close()
+
+    def wait_death(self):
+        """It dies by itself (a failpoint)."""
+        status = self.process.wait(LIMIT)
+        self.process.stdout.close()
+        return status
+
+    def machine_dirs(self):
+        folder = self.runtime / "vm"
+        return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+
+    def machines(self):
+        """{pid: VM uuid} of every QEMU below our runtime directory, whoever knows of it. A process that has ended and is
+        not yet collected is none."""
+        found = {}
+        for proc in pathlib.Path("/proc").iterdir():
+            if not proc.name.isdigit():
+                continue
+            try:
+                cwd = os.readlink(proc / "cwd").removesuffix(" (deleted)")
+                state = (proc / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            except OSError:
+                continue
+            if cwd.startswith(str(self.runtime / "vm")) and state not in "ZX":
+                found[int(proc.name)] = pathlib.Path(cwd).name
+        return found
+
+    def end_machines(self):
+        for pid in self.machines():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        until("every QEMU gone", lambda: not self.machines())
+
+
+def with_daemon(daemon):
+    """For a fixture: started, and at the end stopped, with nothing of it left running."""
+    daemon.start()
+    try:
+        yield daemon
+        assert daemon.process.poll() is None, "the daemon died\n" + daemon.log_text()[-4000:]
+        status, _ = daemon.stop()
+        assert status == 0, daemon.log_text()[-4000:]
+        check_log(daemon)
+    finally:
+        if daemon.process.poll() is None:
+            daemon.kill()
+        daemon.end_machines()
+
+
+class Console:
+    """A console stream: what it says, and lines to it."""
+
+    def __init__(self, daemon, session, query, version="1.0"):
+        self.raw = daemon.connect()
+        self.raw.send("CONNECT /console?%s HTTP/%s\r\nHost: x\r\nCookie: session_id=%s\r\n\r\n"
+                      % (query, version, session))
+        status, self.headers = self.raw.head()
+        assert status == 200, status
+        self.text, self.seen = self.raw.pending, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.raw.close()
+
+    def more(self, end):
+        left = end - time.monotonic()
+        if left <= 0 or not select.select([self.raw.sock], [], [], left)[0]:
+            return None
+        try:
+            data = self.raw.sock.recv(65536)
+        except ConnectionResetError:
+            data = b""
+        self.text += data
+        return data
+
+    def expect(self, pattern, limit=LIMIT):
+        """Wait for a regular expression in what comes after the last match."""
+        end = time.monotonic() + limit
+        while True:
+            match = re.compile(pattern.encode(), re.M).search(self.text, self.seen)
+            if match:
+                self.seen = match.end()
+                return match
+            assert self.more(end), "%r did not come in %g s; the last was %r" % (pattern, limit, self.text[-2000:])
+
+    def send(self, line):
+        self.raw.send(line + "\n")
+
+    def ask(self, line, pattern, limit=LIMIT):
+        self.send(line)
+        return self.expect(pattern, limit)
+
+    def wait_end(self, limit=LIMIT):
+        end = time.monotonic() + limit
+        while (data := self.more(end)) != b"":
+            assert data, "the stream did not end in %g s" % limit
+
+    def tick(self):
+        """The number of a tick that is new, and when it came."""
+        while self.more(time.monotonic()):
+            pass
+        self.seen = len(self.text)
+        number = int(self.expect(r"^TICK (\d+)\r$").group(1))
+        return number, time.monotonic()
+
+
+class Guest:
+    """A VM of the tiny guest (kernel "null": of the payload that only says N)."""
+
+    def __init__(self, daemon, api, name="guest", kernel="vmlinuz", args="", memory=128 * MIB,
+                 template="Other install media"):
+        self.daemon, self.api, self.disks = daemon, api, []
+        self.ref = api.call("VM.clone", api.call("VM.get_by_name_label", template)[0], name)
+        api.call("VM.set_memory_limits", self.ref, *[memory] * 4)
+        self.boots(kernel, args)
+        api.call("VM.provision", self.ref)
+        self.uuid = self.get("uuid")
+
+    def boots(self, kernel, args=""):
+        self.call("set_HVM_boot_policy", "")
+        self.call("set_HVM_boot_params", {})
+        self.call("set_PV_kernel", kernel)
+        self.call("set_PV_ramdisk", "initrd" if kernel == "vmlinuz" else "")
+        self.call("set_PV_args", (self.daemon.kernels["cmdline"] + " " + args).strip())
+
+    def call(self, method, *params):
+        return self.api.call("VM." + method, self.ref, *params)
+
+    def fails(self, method, *params):
+        return self.api.fails("VM." + method, self.ref, *params)
+
+    def get(self, field):
+        return self.call("get_" + field)
+
+    def state(self):
+        return self.get("power_state")
+
+    def record(self):
+        return self.get("record")
+
+    def start(self, paused=False):
+        self.call("start", paused, False)
+
+    def wait_state(self, wanted, limit=LIMIT):
+        """Learned from events, as a client does."""
+        end, token = time.monotonic() + limit, ""
+        while time.monotonic() < end:
+            batch = self.api.call("event.from", ["vm/" + self.ref], token, 2.0)
+            token = batch["token"]
+            for event in batch["events"]:
+                if event.get("snapshot", {}).get("power_state") == wanted and not event["snapshot"]["current_operations"]:
+                    return event["snapshot"]
+        raise AssertionError("%s after %g s, not %s" % (self.state(), limit, wanted))
+
+    def directory(self):
+        return self.daemon.runtime / "vm" / self.uuid
+
+    def pid(self):
+        """Of the one QEMU that it has, or None."""
+        pids = [pid for pid, uuid in self.daemon.machines().items() if uuid == self.uuid]
+        assert len(pids) <= 1, pids
+        return pids[0] if pids else None
+
+    def serial(self):
+        return Console(self.daemon, self.api.session, "text=true&ref=" + self.ref)
+
+    def start_up(self):
+        """Start it and wait until it is up: its serial line."""
+        self.start()
+        line = self.serial()
+        line.expect("^SERAI_TINY_UP\r$")
+        return line
+
+    def add_disk(self, size=8 * MIB, **fields):
+        sr = self.api.call("pool.get_default_SR", self.api.pool())
+        vdi = new_vdi(self.api, sr, size)
+        self.disks.append(vdi)
+        return vdi, self.add_vbd(vdi, **fields)
+
+    def add_vbd(self, vdi, **fields):
+        vbd = {"VM": self.ref, "VDI": vdi, "userdevice": "autodetect", "bootable": False, "mode": "RW", "type": "Disk",
+               "unpluggable": True, "empty": False, "other_config": {}, "qos_algorithm_type": "",
+               "qos_algorithm_params": {}}
+        return self.api.call("VBD.create", dict(vbd, **fields))
+
+    def add_vif(self, **fields):
+        vif = {"VM": self.ref, "network": self.api.call("network.get_all")[0], "device": "autodetect", "MAC": "",
+               "MTU": 1500, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
+        return self.api.call("VIF.create", dict(vif, **fields))
+
+    def remove(self):
+        try:
+            if self.state() != "Halted":
+                self.call("hard_shutdown")
+            self.disks += [v for v in (self.api.call("VBD.get_VDI", b) for b in self.get("VBDs")
+                                       if self.api.call("VBD.get_type", b) == "Disk") if v not in self.disks]
+            self.call("destroy")
+        except wire.ApiError as e:
+            if e.code != "HANDLE_INVALID":
+                raise
+        for vdi in self.disks:
+            try:
+                self.api.call("VDI.destroy", vdi)
+            except wire.ApiError as e:
+                if e.code != "HANDLE_INVALID":
+                    raise
+
+
+def new_vdi(api, sr, size=8 * MIB, **fields):
+    vdi = {"name_label": "disk", "name_description": "", "SR": sr, "virtual_size": size, "type": "user",
+           "sharable": False, "read_only": False, "other_config": {}}
+    return api.call("VDI.create", dict(vdi, **fields))
+
+
+def disk_file(daemon, api, vdi):
+    record = api.call("VDI.get_record", vdi)
+    return daemon.state / "sr" / api.call("SR.get_uuid", record["SR"]) / (record["uuid"] + ".raw")
+
+
+def pattern(number):
+    """What the guest's `write NUMBER` leaves in the first MiB."""
+    return b"".join(((number * 2654435761 + i) & 0xFFFFFFFF).to_bytes(4, "little") for i in range(MIB // 4))
+
+
+def files_below(folder):
+    return sorted(p.name for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []
+
+
+def check_whole(daemon, api):
+    """What must be true at any quiet moment, above all after a crash."""
+    machines = daemon.machines()
+    records = {r["uuid"]: r for r in api.call("VM.get_all_records").values()}
+    live = sorted(u for u, r in records.items() if r["power_state"] in ("Running", "Paused"))
+    assert sorted(machines.values()) == live == daemon.machine_dirs(), "one QEMU and one directory for each live VM"
+    for record in records.values():
+        if record["is_a_template"] or record["is_control_domain"]:
+            continue
+        running = record["power_state"] in ("Running", "Paused")
+        assert record["power_state"] in ("Running", "Paused", "Halted")
+        assert record["current_operations"] == {}, record
+        assert (record["resident_on"] != "OpaqueRef:NULL") == running
+        assert len(record["consoles"]) == (2 if running else 0)
+        assert (int(record["domid"]) >= 0) == running
+        for cls, refs in (("VBD", record["VBDs"]), ("VIF", record["VIFs"])):
+            for ref in refs:
+                assert api.call(cls + ".get_currently_attached", ref) == running
+    vdis = api.call("VDI.get_all_records").values()
+    assert files_below(daemon.state / "pending") == []
+    local = [v["uuid"] + ".raw" for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso"]
+    assert files_below(daemon.state / "sr") == sorted(local), "one volume for each disk"
+    assert [t["name_label"] for t in api.call("task.get_all_records").values() if t["status"] == "pending"] == []
+    for cls in ("VDI", "SR", "VBD", "VIF"):
+        for record in api.call(cls + ".get_all_records").values():
+            assert record["current_operations"] == {}, record

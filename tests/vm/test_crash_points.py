@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon is killed at every point that the program names, then started again: operations are done or undone, machines and
+records agree, nothing is left over, and the same operation works. SERAI_BUILD_FP names a build with -Dfailpoints=true
+(default: SERAI_BUILD)."""
+import os
+import pathlib
+import tempfile
+
+import pytest
+
+import guests
+import wire
+from guests import MIB
+
+BUILD = pathlib.Path(os.environ.get("SERAI_BUILD_FP") or guests.base.BUILD).resolve()
+
+
+def local_sr(api):
+    return api.call("pool.get_default_SR", api.pool())
+
+
+# Each operation: what it needs is made in one life of the daemon; what it returns is done in the next one.
+def start(daemon, api):
+    vm = guests.Guest(daemon, api, "crash", kernel="null", memory=16 * MIB)
+    vm.add_disk()
+    return vm, lambda api: api.call("VM.start", vm.ref, False, False)
+
+
+def start_paused(daemon, api):
+    vm, _ = start(daemon, api)
+    return vm, lambda api: api.call("VM.start", vm.ref, True, False)
+
+
+def tiny(daemon, api):
+    vm = guests.Guest(daemon, api, "crash")
+    vm.add_disk()
+    vm.start_up().raw.close()
+    return vm
+
+
+def clean_shutdown(daemon, api):
+    vm = tiny(daemon, api)
+    return vm, lambda api: api.call("VM.clean_shutdown", vm.ref)
+
+
+def clean_reboot(daemon, api):
+    vm = tiny(daemon, api)
+    return vm, lambda api: api.call("VM.clean_reboot", vm.ref)
+
+
+def hard_shutdown(daemon, api):
+    vm, act = start(daemon, api)
+    act(api)
+    return vm, lambda api: api.call("VM.hard_shutdown", vm.ref)
+
+
+def clone(daemon, api):
+    vm, _ = start(daemon, api)
+    vm.add_disk(4 * MIB)
+    return vm, lambda api: api.call("VM.clone", vm.ref, "the clone")
+
+
+def provision(daemon, api):
+    vm = guests.Guest(daemon, api, "crash", kernel="null", memory=16 * MIB)
+    vm.call("set_is_a_template", True)
+    vm.call("add_to_other_config", "disks", '<provision><disk device="0" size="2097152" sr="" bootable="true"/>'
+            '<disk device="1" size="4194304" sr="" bootable="false"/></provision>')
+    return vm, lambda api: api.call("VM.provision", vm.ref)
+
+
+def vdi_create(daemon, api):
+    return None, lambda api: guests.new_vdi(api, local_sr(api))
+
+
+def vdi_copy(daemon, api):
+    vdi = guests.new_vdi(api, local_sr(api))
+    with open(guests.disk_file(daemon, api, vdi), "r+b") as f:
+        f.write(guests.pattern(1))
+    return None, lambda api: api.call("VDI.copy", vdi, local_sr(api), "OpaqueRef:NULL", "OpaqueRef:NULL")
+
+
+def vdi_resize(daemon, api):
+    vdi = guests.new_vdi(api, local_sr(api))
+    return None, lambda api: api.call("VDI.resize", vdi, 16 * MIB)
+
+
+def vdi_destroy(daemon, api):
+    vdi = guests.new_vdi(api, local_sr(api))
+    return None, lambda api: api.call("VDI.destroy", vdi)
+
+
+def scan(daemon, api):
+    sr = next(r for r, v in api.call("SR.get_all_records").items() if v["content_type"] == "iso")
+    (daemon.state / "iso" / "a.iso").write_bytes(bytes(4096))
+    return None, lambda api: api.call("SR.scan", sr)
+
+
+OPERATIONS = [start, start_paused, hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_resize, vdi_destroy, scan]
+# Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
+SLOW = {clean_shutdown: "vm.clean_shutdown.off", clean_reboot: "vm.clean_reboot.off"}
+
+
+def clear(daemon, api):
+    """Everything that a test made goes; what cannot go is a leftover."""
+    for ref, record in api.call("VM.get_all_records").items():
+        if record["is_default_template"] or record["is_control_domain"]:
+            continue
+        if record["power_state"] != "Halted":
+            api.call("VM.hard_shutdown", ref)
+        api.call("VM.destroy", ref)
+    for ref, record in api.call("VDI.get_all_records").items():
+        if api.call("SR.get_content_type", record["SR"]) != "iso":
+            api.call("VDI.destroy", ref)
+    for path in (daemon.state / "iso").glob("*.iso"):
+        path.unlink()
+    for ref, record in api.call("SR.get_all_records").items():
+        api.call("SR.scan", ref)
+    guests.check_whole(daemon, api)
+    assert api.call("VDI.get_all") == []
+
+
+class World:
+    """A daemon whose plan of failure changes with each of its lives."""
+
+    def __init__(self, directory, kernels):
+        self.log = pathlib.Path(directory) / "points"
+        self.daemon = guests.Daemon(directory, kernels, build=BUILD)
+
+    def restart(self, plan=None):
+        if self.daemon.process and self.daemon.process.poll() is None:
+            self.daemon.kill()
+        self.log.unlink(missing_ok=True)
+        self.daemon.environment = {"SERAI_FAILPOINT": plan or "list", "SERAI_FAILPOINT_LOG": str(self.log)}
+        self.daemon.start()
+        return self.daemon.api()
+
+    def lines(self, word):
+        return [line.split(" ", 1)[1] for line in self.log.read_text().splitlines() if line.startswith(word + " ")]
+
+
+@pytest.fixture(scope="module")
+def world(kernels):
+    with tempfile.TemporaryDirectory(prefix="seraid-") as directory:
+        w = World(directory, kernels)
+        with w.restart() as api:
+            assert api.call("VM.get_all"), "no templates"
+            points = set(w.lines("point"))
+        assert points, "%s was not built with -Dfailpoints=true" % BUILD
+        w.points, w.reached = points, set()
+        try:
+            yield w
+        finally:
+            if w.daemon.process.poll() is None:
+                w.daemon.kill()
+            w.daemon.end_machines()
+        guests.check_log(w.daemon)
+
+
+def apply(seen, events):
+    for event in events:
+        key = (event["class"].lower(), event["ref"])
+        if event["operation"] == "del":
+            seen.pop(key, None)
+        else:
+            seen[key] = event["snapshot"]
+
+
+def check_events(api, seen, token):
+    """A client that kept its token over the crash knows the same as one that asks anew."""
+    end = guests.time.monotonic() + guests.LIMIT
+    while True:
+        assert guests.time.monotonic() < end
+        try:
+            batch = api.call("event.from", ["*"], token, 0.0)
+        except wire.ApiError as e:
+            # The new daemon does not know what went before it: the client is told to start over, and does.
+            assert e.code == "EVENTS_LOST" and token
+            seen, token = {}, ""
+            continue
+        token = batch["token"]
+        apply(seen, batch["events"])
+        if not batch["events"]:
+            break
+    for cls in ("VM", "VBD", "VDI", "VIF", "SR", "console", "VM_metrics", "pool", "host"):
+        now = api.call(cls + ".get_all_records")
+        known = {ref: record for (c, ref), record in seen.items() if c == cls.lower()}
+        assert set(known) == set(now), cls
+        for ref, record in now.items():
+            assert known[ref] == record, (cls, ref)
+
+
+def take_all(api):
+    seen, token = {}, ""
+    while True:
+        batch = api.call("event.from", ["*"], token, 0.0)
+        token = batch["token"]
+        apply(seen, batch["events"])
+        if not batch["events"]:
+            return seen, token
+
+
+def die_at(world, operation, point):
+    """The operation, killed at the point; then everything that must hold. False: it does not come by there."""
+    with world.restart() as api:
+        vm, act = operation(world.daemon, api)
+    with world.restart(point + ":exit") as api:
+        seen, token = take_all(api)
+        try:
+            act(api)
+            return False
+        except (AssertionError, OSError):
+            assert world.daemon.wait_death() == -9
+    with world.restart() as api:
+        guests.check_whole(world.daemon, api)
+        check_events(api, seen, token)
+        if vm:
+            check_starts(api, vm)
+        clear(world.daemon, api)
+    return True
+
+
+def check_starts(api, vm):
+    vm.api = api
+    if vm.state() != "Halted":
+        vm.call("hard_shutdown")
+    if vm.get("is_a_template"):
+        vm.call("provision")
+    vm.boots("null")
+    vm.start()
+    with vm.serial() as line:
+        line.expect("^N\n")
+    vm.call("hard_shutdown")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.__name__)
+def test_die_at_every_point(world, operation):
+    with world.restart() as api:
+        _, act = operation(world.daemon, api)
+    with world.restart() as api:
+        before = set(world.lines("hit"))
+        act(api)
+        hits = [p for p in world.lines("hit") if p not in before]
+        clear(world.daemon, api)
+    world.reached |= set(hits)
+    print(operation.__name__, *hits)
+    assert hits or operation is scan
+    for point in hits:
+        assert die_at(world, operation, point), point
+
+
+@pytest.mark.parametrize("operation", SLOW, ids=lambda o: o.__name__)
+def test_die_after_the_guest_is_off(world, operation):
+    assert die_at(world, operation, SLOW[operation])
+    world.reached.add(SLOW[operation])
+
+
+def fail_to_start(world, plan):
+    with pytest.raises(AssertionError, match="not ready"):
+        world.restart(plan)
+    assert world.daemon.wait_death() == -9
+
+
+@pytest.mark.parametrize("point", ["boot.pool", "boot.storage", "boot.settled", "boot.adopted"])
+def test_die_while_starting(world, kernels, point):
+    """At the very first start, and at one that finds a machine and half a disk."""
+    with tempfile.TemporaryDirectory(prefix="seraid-") as directory:
+        new = World(directory, kernels)
+        fail_to_start(new, point + ":exit")
+        with new.restart() as api:
+            names = sorted(r["name_label"] for r in api.call("SR.get_all_records").values())
+            assert names == ["ISO library", "Local storage"]
+            assert api.call("SR.get_name_label", local_sr(api)) == "Local storage"
+            assert [r["name_label"] for r in api.call("network.get_all_records").values()].count("Default network") == 1
+            assert len(api.call("host.get_all")) == len(api.call("pool.get_all")) == 1
+            guests.check_whole(new.daemon, api)
+        assert new.daemon.stop()[0] == 0
+    with world.restart() as api:
+        vm, act = start(world.daemon, api)
+        act(api)
+        pid = vm.pid()
+    with world.restart("vdi.create.volume:exit") as api:
+        with pytest.raises((AssertionError, OSError)):
+            guests.new_vdi(api, local_sr(api))
+        assert world.daemon.wait_death() == -9
+    fail_to_start(world, point + ":exit")
+    world.reached.add(point)
+    with world.restart() as api:
+        guests.check_whole(world.daemon, api)
+        vm.api = api
+        assert vm.state() == "Running" and vm.pid() == pid
+        clear(world.daemon, api)
+
+
+def test_every_point_was_reached(world):
+    """Run after the others: a point that no operation comes by is not tested."""
+    assert sorted(world.points - world.reached) == []
+
+
+@pytest.mark.parametrize("operation,point", [(clone, "vm.clone.disks"), (provision, "vm.provision.disks")])
+def test_half_done_is_not_done(world, operation, point):
+    """The daemon dies in the middle of what makes several objects: none of them is there afterwards."""
+    with world.restart() as api:
+        vm, act = operation(world.daemon, api)
+        before = [sorted(api.call(c + ".get_all")) for c in ("VM", "VBD", "VDI", "VM_metrics")]
+    with world.restart(point + ":exit") as api:
+        with pytest.raises((AssertionError, OSError)):
+            act(api)
+        assert world.daemon.wait_death() == -9
+    with world.restart() as api:
+        assert before == [sorted(api.call(c + ".get_all")) for c in ("VM", "VBD", "VDI", "VM_metrics")]
+        act(api)
+        clear(world.daemon, api)
