@@ -66,8 +66,7 @@ TEST(a_default_place_of_others_is_refused)
 {
     AUTO(err_done) struct err open = { 0 }, link = { 0 };
     AUTO(free_str)
-    char *base = str_fmt("%s/public", test_dir()),
-         *dir = str_fmt("%s/serai", base);
+    char *base = str_fmt("%s/public", test_dir()), *dir = str_fmt("%s/serai", base);
     AUTO(free_str) char *got = NULL;
 
     CHECK_INT(io_mkdirs(dir, 0700), 0);
@@ -86,8 +85,8 @@ TEST(what_cannot_be_made_is_named)
 {
     AUTO(err_done) struct err err = { 0 };
     AUTO(free_str)
-    char *file = str_fmt("%s/file", test_dir()),
-         *below = str_fmt("%s/x", file), *got = NULL;
+    char *file = str_fmt("%s/file", test_dir()), *below = str_fmt("%s/x", file),
+         *got = NULL;
 
     CHECK_INT(io_write_file(file, "", 0, 0600), 0);
     CHECK_INT(paths_state(below, &got, &err), -1);
