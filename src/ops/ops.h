@@ -21,9 +21,9 @@ typedef int (*ops_create_fn)(struct call *call, void *rec /* taken */, struct re
                              struct err *err);
 typedef int (*ops_destroy_fn)(struct call *call, const struct ref *self, struct err *err);
 /* Runs before the generic set/add/remove of a field is committed: refuse or normalise. NULL: nothing to check.
- * value: storage of the field's type after the change. */
+ * value: storage of the field's type after the change. Runs under db_mutex. */
 typedef int (*ops_check_set_fn)(struct call *call, const struct ref *self, unsigned field,
-                                const void *value, struct err *err) REQUIRES(db_mutex);
+                                const void *value, struct err *err);
 
 struct ops_class_hooks {
     ops_create_fn create;
