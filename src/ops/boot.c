@@ -195,28 +195,29 @@ static const struct machine_found *find_machine(const struct machine_found *v, s
     return NULL;
 }
 
-/* A machine that no VM wants, or whose guest is off, ends; the others go on. */
+/* A machine that no VM wants, whose guest is off, or that was built but never let run, ends; the others go on. */
 static int settle_machine(const struct machine_found *m, struct err *err)
 {
     struct ref vm;
     struct deadline d = deadline_in(10 * US_PER_SEC);
     db_lock();
     bool known = db_find_uuid(CLASS_VM, m->uuid, &vm);
+    const struct vm_rec *rec = known ? db_get(CLASS_VM, &vm) : NULL;
+    bool halted = !rec || rec->power_state == VM_POWER_STATE_HALTED;
     db_unlock();
-    if (known && (m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED))
+    if (m->state == MACHINE_RUNNING ? known : m->state == MACHINE_PAUSED && !halted)
         return 0;
     log_info("machine %s (pid %d): %s; ending it", m->uuid, m->pid,
-             known ? "its guest is off" : "no VM of this name");
+             known ? "its guest does not run" : "no VM of this name");
     return host_ctx.machine->destroy(m->uuid, &d, err);
 }
 
 static void settle_record(struct tx *tx, const struct ref *ref, const struct vm_rec *vm,
                           const struct machine_found *m) REQUIRES(db_mutex)
 {
-    bool live = m && (m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED);
     bool said_live = vm->power_state == VM_POWER_STATE_RUNNING
                      || vm->power_state == VM_POWER_STATE_PAUSED;
-    if (live) {
+    if (m && (m->state == MACHINE_RUNNING || (m->state == MACHINE_PAUSED && said_live))) {
         log_info("VM %s runs on (pid %d)", vm->uuid, m->pid);
         vm_records_live(tx, ref,
                         m->state == MACHINE_RUNNING ? VM_POWER_STATE_RUNNING

@@ -4,8 +4,8 @@
 #include "model/ops_lock.h"
 #include "ops/boot.h"
 
-#define MIB (1ll << 20)
-#define GIB (1ll << 30)
+#define MIB (1LL << 20)
+#define GIB (1LL << 30)
 
 enum { BIOS = 0, UEFI = 1, VIRIDIAN = 2, VTPM = 4 };
 

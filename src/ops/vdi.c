@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* VDI: disks as objects. dispatch.c holds the operation entry; the volume work is in storage.c. */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -242,6 +243,42 @@ static int put_chunk(int fd, const char *p, size_t n, uint64_t offset, struct er
     return 0;
 }
 
+/* Fill a chunk from the peer, up to left bytes. Returns its size, short only at the end of the data, or -1. */
+static ssize_t read_chunk(ssize_t (*read_fn)(void *arg, void *p, size_t n), void *arg,
+                          char *chunk, uint64_t left)
+{
+    size_t want = (size_t)MIN((uint64_t)TRANSFER_CHUNK, left), fill = 0;
+    while (fill < want) {
+        ssize_t n = read_fn(arg, chunk + fill, want - fill);
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        fill += (size_t)n;
+    }
+    return (ssize_t)fill;
+}
+
+static int import_broken(const struct call *call, uint64_t done, struct err *err)
+{
+    char task[REF_TEXT_SIZE];
+    ref_text(&call->task, task);
+    if (call_cancelled(call))
+        return err_set(err, ERR_TASK_CANCELLED, task);
+    (void)err_set(err, ERR_IMPORT_ERROR_PREMATURE_EOF);
+    return err_detail(err, "the upload broke off after %" PRIu64 " bytes", done);
+}
+
+static int import_too_long(const struct ref *vdi, uint64_t length, uint64_t size,
+                           struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    AUTO(free_str) char *minimum = str_fmt("%" PRIu64, length);
+    ref_text(vdi, text);
+    (void)err_set(err, ERR_VDI_TOO_SMALL, text, minimum);
+    return err_detail(err, "the image is larger than the disk of %" PRIu64 " bytes", size);
+}
+
 int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length,
                    ssize_t (*read_fn)(void *arg, void *p, size_t n), void *arg,
                    struct err *err)
@@ -251,34 +288,15 @@ int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length,
     if (fd < 0)
         return -1;
     AUTO(free_str) char *chunk = mem_alloc(TRANSFER_CHUNK);
-    while (done < length) {
-        size_t fill = 0;
-        ssize_t n = 1;
-        while (fill < TRANSFER_CHUNK && n > 0) {
-            n = read_fn(arg, chunk + fill,
-                        MIN((uint64_t)(TRANSFER_CHUNK - fill), length - done - fill));
-            fill += n > 0 ? (size_t)n : 0;
-            if (done + fill == length)
-                break;
-        }
-        if (n < 0 || call_cancelled(call)) {
-            if (call_cancelled(call))
-                return err_set(err, ERR_TASK_CANCELLED, "");
-            (void)err_set(err, ERR_IMPORT_ERROR_PREMATURE_EOF);
-            return err_detail(err, "the upload broke off after %llu bytes",
-                              (unsigned long long)(done + fill));
-        }
-        if (done + fill > size) {
-            (void)err_set(err, ERR_VDI_TOO_SMALL, "", "");
-            return err_detail(err, "the image is larger than the disk of %llu bytes",
-                              (unsigned long long)size);
-        }
-        if (fill && put_chunk(fd, chunk, fill, done, err))
+    for (ssize_t n = 1; n > 0 && done < length; done += (uint64_t)n) {
+        n = read_chunk(read_fn, arg, chunk, length - done);
+        if (n < 0 || call_cancelled(call))
+            return import_broken(call, done, err);
+        if (done + (uint64_t)n > size)
+            return import_too_long(vdi, done + (uint64_t)n, size, err);
+        if (n > 0 && put_chunk(fd, chunk, (size_t)n, done, err))
             return -1;
-        done += fill;
-        call_progress(call, (double)done / (double)size);
-        if (n == 0)
-            break;
+        call_progress(call, (double)(done + (uint64_t)n) / (double)size);
     }
     if (fdatasync(fd)) {
         (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "", "fdatasync");

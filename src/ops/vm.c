@@ -16,7 +16,7 @@
 #include "ops/provision.h"
 #include "ops/storage.h"
 
-#define MEMORY_MIN_BYTES (16ll << 20)
+#define MEMORY_MIN_BYTES (16LL << 20)
 
 static int check_memory_order(const struct vm_rec *vm, struct err *err)
 {
@@ -494,7 +494,7 @@ int op_vm_compute_memory_overhead(struct call *call,
     db_unlock();
     if (!vm)
         return -1;
-    *result = (32ll << 20)
+    *result = (32LL << 20)
               + memory / 512; /* QEMU itself, and page tables of the guest's memory */
     return 0;
 }

@@ -24,8 +24,22 @@
 #define START_TIMEOUT_US (60 * US_PER_SEC)
 #define QUIT_TIMEOUT_US  (10 * US_PER_SEC)
 #define SHUTDOWN_TIMEOUT_US \
-    (120 * US_PER_SEC)                    /* for the guest to answer the power button */
-#define HOST_RESERVE_BYTES (256ull << 20) /* kept for the host itself */
+    (120 * US_PER_SEC) /* for the guest to answer the power button */
+#define BUTTON_AGAIN_US    (10 * US_PER_SEC)
+#define HOST_RESERVE_BYTES (256ULL << 20) /* kept for the host itself */
+
+/* Drivers know machines by uuid; clients know VMs by reference. Always -1. */
+static int say_ref(struct err *err, const char *uuid, const struct ref *vm)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(vm, text);
+    for (size_t i = 0; err && i < err->n_params; i++)
+        if (str_eq(err->params[i], uuid)) {
+            free_str(&err->params[i]);
+            err->params[i] = str_dup(text);
+        }
+    return -1;
+}
 
 /* PV_kernel and PV_ramdisk name files of one folder, by name or by path inside it. */
 static int resolve_boot_file(const struct vm_rec *vm, const char *name, char **path_out,
@@ -191,7 +205,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
     AUTO(vm_parts_done) struct vm_parts parts = { 0 };
     struct deadline d = deadline_sooner(&call->deadline, START_TIMEOUT_US);
     if (build_machine(ref, &parts, &d, err))
-        return -1;
+        return parts.vm ? say_ref(err, parts.vm->uuid, ref) : -1;
     (void)FAILPOINT("vm.start.machine_built");
     int rc = paused ? 0 : host_ctx.machine->go(parts.vm->uuid, &d, err);
     (void)FAILPOINT("vm.start.running");
@@ -206,7 +220,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
         AUTO(free_str) char *text = err_text(&second);
         log_error("clearing up after a failed start of %s: %s", parts.vm->uuid, text);
     }
-    return -1;
+    return say_ref(err, parts.vm->uuid, ref);
 }
 
 int op_vm_start(struct call *call, const struct vm_start_args *a, struct err *err)
@@ -239,7 +253,7 @@ int op_vm_pause(struct call *call, const struct vm_pause_args *a, struct err *er
     if (!vm_uuid_of(&a->vm, uuid))
         return call_gone(CLASS_VM, &a->vm, err);
     if (host_ctx.machine->pause(uuid, &call->deadline, err))
-        return -1;
+        return say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_PAUSED, err);
 }
 
@@ -249,33 +263,39 @@ int op_vm_unpause(struct call *call, const struct vm_unpause_args *a, struct err
     if (!vm_uuid_of(&a->vm, uuid))
         return call_gone(CLASS_VM, &a->vm, err);
     if (host_ctx.machine->go(uuid, &call->deadline, err))
-        return -1;
+        return say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
 }
 
-/* Press the power button and wait until the guest has powered itself off. */
+/* Press the power button and wait until the guest has powered itself off. A guest that is still booting does not
+ * see the button, so it is pressed again from time to time. */
 static int power_button(struct call *call, const char *uuid, const struct ref *vm,
                         struct err *err)
 {
     struct deadline d = deadline_sooner(&call->deadline, SHUTDOWN_TIMEOUT_US);
-    AUTO(err_done) struct err why = { 0 };
-    /* A machine that is gone already, by a hard_shutdown beside us, is off too. */
-    if (host_ctx.machine->powerdown(uuid, &d, &why)
-        && !str_eq(why.code, ERR_VM_BAD_POWER_STATE)) {
-        err_move(err, &why);
-        return -1;
-    }
-    if (host_ctx.machine->wait_off(uuid, &d, err) == 0)
-        return 0;
-    if (deadline_passed(&d) && !call_cancelled(call)) {
+    for (;;) {
+        struct deadline press = deadline_sooner(&d, BUTTON_AGAIN_US);
+        AUTO(err_done) struct err why = { 0 }, waiting = { 0 };
+        /* A machine that is gone already, by a hard_shutdown beside us, is off too. */
+        if (host_ctx.machine->powerdown(uuid, &d, &why)
+            && !str_eq(why.code, ERR_VM_BAD_POWER_STATE)) {
+            err_move(err, &why);
+            return say_ref(err, uuid, vm);
+        }
+        if (host_ctx.machine->wait_off(uuid, &press, &waiting) == 0)
+            return 0;
         char text[REF_TEXT_SIZE];
-        ref_text(vm, text);
-        err_done(err);
-        (void)err_set(err, ERR_VM_SHUTDOWN_TIMEOUT, text, "120");
-        return err_detail(err, "the guest did not power off within 120 s of the power "
-                               "button; use a forced shutdown");
+        if (call_cancelled(call)) {
+            ref_text(&call->task, text);
+            return err_set(err, ERR_TASK_CANCELLED, text);
+        }
+        if (deadline_passed(&d)) {
+            ref_text(vm, text);
+            AUTO(free_str)
+            char *seconds = str_fmt("%d", (int)(SHUTDOWN_TIMEOUT_US / US_PER_SEC));
+            return err_set(err, ERR_VM_SHUTDOWN_TIMEOUT, text, seconds);
+        }
     }
-    return -1;
 }
 
 int op_vm_clean_shutdown(struct call *call, const struct vm_clean_shutdown_args *a,
@@ -325,7 +345,7 @@ int op_vm_clean_reboot(struct call *call, const struct vm_clean_reboot_args *a,
     (void)FAILPOINT("vm.clean_reboot.off");
     struct deadline d = deadline_in(QUIT_TIMEOUT_US);
     if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
-        return -1;
+        return say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
 }
 
@@ -337,7 +357,7 @@ int op_vm_hard_reboot(struct call *call, const struct vm_hard_reboot_args *a,
         return call_gone(CLASS_VM, &a->vm, err);
     struct deadline d = deadline_sooner(&call->deadline, QUIT_TIMEOUT_US);
     if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
-        return -1;
+        return say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
 }
 

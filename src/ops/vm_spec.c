@@ -45,15 +45,11 @@ bool vm_device_position(const char *s, unsigned *out)
 
 void vm_device_name(unsigned position, char out[static 8])
 {
-    char letters[3] = { 0 };
-    if (position < 26) {
-        letters[0] = (char)('a' + position);
-    } else {
-        letters[0] = (char)('a' + position / 26 - 1);
-        letters[1] = (char)('a' + position % 26);
-    }
-    memcpy(out, "xvd", 3);
-    memcpy(out + 3, letters, 3);
+    if (position < 26)
+        (void)snprintf(out, 8, "xvd%c", (char)('a' + position));
+    else
+        (void)snprintf(out, 8, "xvd%c%c", (char)('a' + position / 26 - 1),
+                       (char)('a' + position % 26));
 }
 
 /* The value of a string map, or NULL. */
