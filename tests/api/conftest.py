@@ -21,6 +21,8 @@ START_LIMIT = 60  # sanitizers and a loaded machine; the figure that counts is m
 class Daemon:
     """One seraid process. Addresses are those of its ready line."""
 
+    started = []
+
     def __init__(self, directory, *options, http="127.0.0.1:0", https="127.0.0.1:0", password=PASSWORD):
         self.dir = pathlib.Path(directory)
         self.state, self.runtime = self.dir / "state", self.dir / "run"
@@ -40,6 +42,7 @@ class Daemon:
         began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=log, text=True)
+        Daemon.started.append(self.process)
         line = self.read_line(began + START_LIMIT)
         self.start_seconds = time.monotonic() - began
         assert line.startswith("ready "), "not ready: %r\n%s" % (line, self.log.read_text()[-4000:])
@@ -118,5 +121,10 @@ def api(daemon):
 
 @pytest.fixture
 def directory():
+    before = len(Daemon.started)
     with tempfile.TemporaryDirectory(prefix="seraid-") as path:
         yield path
+        for process in Daemon.started[before:]:
+            if process.poll() is None:  # a test that failed half-way
+                process.kill()
+                process.wait()
