@@ -10,8 +10,8 @@ all: $(BUILD)/build.ninja
 $(BUILD)/build.ninja: | deps-build
 	meson setup $(BUILD)
 
-.PHONY: deps-build deps-run deps-test
-deps-build deps-run deps-test:
+.PHONY: deps-build deps-run deps-test deps-bench
+deps-build deps-run deps-test deps-bench:
 	@tools/deps $(@:deps-%=%)
 
 deps: deps-run deps-test
@@ -25,7 +25,7 @@ check: deps-run deps-test
 	@tools/test
 
 # Figures beside the named rivals, as ratios.
-bench: deps-run all
+bench: deps-run deps-bench all
 	@bench/run
 
 # What machines say about the sources: format, floors, warnings, analysers.
