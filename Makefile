@@ -32,5 +32,10 @@ bench: deps-run deps-bench all
 lint: deps-test
 	@tools/check
 
+# Millions of power cuts of the disk format, added up in tests/vhd/crash-results.json; stop and continue at will.
+.PHONY: crash-storage
+crash-storage: all
+	@tools/crash-storage --build $(BUILD) --jobs $(JOBS)
+
 clean:
 	rm -rf $(BUILD) build-*
