@@ -339,3 +339,22 @@ void dispatch_rpc(const struct rpc_req *req, const struct dispatch_peer *peer,
     }
     rpc_answer_end(out, req->kind, bare, req->id);
 }
+
+int dispatch_call(const char *method, json_t *params, const struct dispatch_peer *peer,
+                  json_t **result_out, struct err *err)
+{
+    AUTO(buf_done) struct buf out = BUF_INIT(0);
+    AUTO(free_str) char *name = str_dup(method);
+    struct rpc_req req = { .kind = RPC_JSON2, .method = name, .params = params };
+    json_t *result;
+
+    if (serve(&req, peer, &out, err) != 0) {
+        log_refused(&req, peer, err);
+        return -1;
+    }
+    result = json_loadb(buf_str(&out), out.len, JSON_DECODE_ANY, NULL);
+    if (!result)
+        return err_set(err, ERR_INTERNAL_ERROR, "an answer that is no JSON");
+    *result_out = result;
+    return 0;
+}

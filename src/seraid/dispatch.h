@@ -19,4 +19,7 @@ void dispatch_init(struct pool *tasks);
 /* Appends the whole answer to out, which is empty. Everything in it is durable. Blocks as the call does. Thread: any. */
 void dispatch_rpc(const struct rpc_req *req, const struct dispatch_peer *peer,
                   struct buf *out);
+/* The same for a caller in this process. params: an array, the session first. result_out: given. */
+int dispatch_call(const char *method, json_t *params, const struct dispatch_peer *peer,
+                  json_t **result_out, struct err *err) MUST_CHECK;
 #endif

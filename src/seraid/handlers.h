@@ -6,6 +6,7 @@
 #include "seraid/serve.h"
 
 void http_rpc_post(struct exchange *x);            /* POST, any path */
+void http_cli_post(struct exchange *x);            /* POST /cli */
 void http_transfer_export_raw(struct exchange *x); /* GET /export_raw_vdi */
 void http_transfer_import_raw(struct exchange *x); /* PUT /import_raw_vdi */
 void http_console_connect(struct exchange *x);     /* CONNECT /console */

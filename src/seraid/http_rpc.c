@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "seraid/dispatch.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 
 #define CORS "Access-Control-Allow-Origin: *\r\n"
 
@@ -21,24 +20,6 @@ static bool is_json(const char *path, const struct buf *body)
     if (*p == '{' || *p == '[')
         return true;
     return *p != '<' && (str_starts(path, "/jsonrpc") || str_starts(path, "/json"));
-}
-
-static bool read_body(struct exchange *x, struct buf *body)
-{
-    struct deadline d = serve_deadline(SERVE_BODY_US);
-    AUTO(err_done) struct err err = { 0 };
-    bool blocked = pool_blocked_begin();
-    int status = 0, rc = http_read_body(x->conn, x->req, body, &d, &status, &err);
-
-    if (blocked)
-        pool_blocked_end();
-    x->body_read = rc == 0;
-    if (rc == 0)
-        return true;
-    x->close = true;
-    if (status != 0)
-        serve_text(x, status, CORS, err.detail);
-    return false;
 }
 
 static void answer_malformed(struct exchange *x, const struct err *err)
@@ -58,7 +39,7 @@ void http_rpc_post(struct exchange *x)
                                   .local_trusted = conn_local_trusted(x->conn) };
     int rc;
 
-    if (!read_body(x, &body))
+    if (!serve_body(x, &body, CORS))
         return;
     rc = is_json(x->req->path, &body) ? jsonrpc_parse(buf_str(&body), body.len, &req, &err)
                                       : xmlrpc_parse(buf_str(&body), body.len, &req, &err);

@@ -24,6 +24,7 @@ struct route {
 /* The longest prefix of the path wins, so that "/import_raw_vdi/" is "/import_raw_vdi". */
 static const struct route routes[] = {
     { HTTP_POST, "/", http_rpc_post },
+    { HTTP_POST, "/cli", http_cli_post },
     { HTTP_GET, "/export_raw_vdi", http_transfer_export_raw },
     { HTTP_PUT, "/import_raw_vdi", http_transfer_import_raw },
     { HTTP_CONNECT, "/console", http_console_connect },
@@ -68,6 +69,24 @@ void serve_text(struct exchange *x, int status, const char *extra, const char *t
                                          .extra = extra,
                                          .body = line,
                                          .body_len = __builtin_strlen(line) });
+}
+
+bool serve_body(struct exchange *x, struct buf *out, const char *extra)
+{
+    struct deadline d = serve_deadline(SERVE_BODY_US);
+    AUTO(err_done) struct err err = { 0 };
+    bool blocked = pool_blocked_begin();
+    int status = 0, rc = http_read_body(x->conn, x->req, out, &d, &status, &err);
+
+    if (blocked)
+        pool_blocked_end();
+    x->body_read = rc == 0;
+    if (rc == 0)
+        return true;
+    x->close = true;
+    if (status != 0)
+        serve_text(x, status, extra, err.detail);
+    return false;
 }
 
 static const struct route *find_route(const struct http_req *r)

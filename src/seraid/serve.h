@@ -28,6 +28,9 @@ void serve_peer(void *peer); /* a pool_fn; takes the struct peer */
 
 /* When to give up on a client that neither reads nor writes, or when the daemon stops. */
 struct deadline serve_deadline(int64_t us);
+/* The whole body of the request, at most out->max. False: refused, with the header lines extra (may be NULL), or the
+ * connection broke. */
+bool serve_body(struct exchange *x, struct buf *out, const char *extra) MUST_CHECK;
 /* A whole answer, counted as waiting while it is written. Failures end the connection. */
 void serve_answer(struct exchange *x, const struct http_resp *resp);
 /* The same with one line of text; it says why when the status does not. */

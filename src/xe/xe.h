@@ -9,6 +9,11 @@
 
 #include "base/err.h"
 
+/* Codes of errors that arise in commands and not in the API; the detail is the text. */
+#define XE_FAILURE "XE_FAILURE" /* printed as "Error: text" */
+#define XE_USAGE   "XE_USAGE"   /* printed as text and "For usage run: 'xe help'" */
+#define XE_QUIET   "XE_QUIET"   /* already printed */
+
 struct xe_env {
     void *arg;
     /* One API call without the session parameter: method "VM.start", params a borrowed array. *result_out: given. */

@@ -9,11 +9,6 @@
 #include "xe/tables.h"
 #include "xe/xe.h"
 
-/* Codes of errors that arise here and not in the API; the detail is the text. */
-#define XE_FAILURE "XE_FAILURE" /* printed as "Error: text" */
-#define XE_USAGE   "XE_USAGE"   /* printed as text and "For usage run: 'xe help'" */
-#define XE_QUIET   "XE_QUIET"   /* already printed */
-
 struct xe_param {
     char *key, *value;
     bool used;
