@@ -183,13 +183,13 @@ class Api:
         return vm
 
     def wait_task(self, task, limit=LIMIT):
-        """Its record once it is no longer pending, learned from events."""
+        """Its record once it has ended, learned from events."""
         until = time.monotonic() + limit
         token = ""
         while time.monotonic() < until:
             batch = self.call("event.from", ["task/" + task], token, 5.0)
             token = batch["token"]
             for event in batch["events"]:
-                if event["ref"] == task and event.get("snapshot", {}).get("status") not in (None, "pending"):
+                if event["ref"] == task and event.get("snapshot", {}).get("status") not in (None, "pending", "cancelling"):
                     return event["snapshot"]
         raise AssertionError("task still pending")
