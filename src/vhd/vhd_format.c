@@ -173,7 +173,7 @@ static bool url_name(const uint8_t *p, size_t len, char out[static VHD_NAME_MAX]
             c = (uint8_t)(hex_value(p[i + 1]) << 4 | hex_value(p[i + 2]));
             i += 2;
         }
-        if (n + 1 >= VHD_NAME_MAX)
+        if (c == 0 || n + 1 >= VHD_NAME_MAX)
             return false;
         out[n++] = (char)c;
     }

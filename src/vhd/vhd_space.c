@@ -158,6 +158,8 @@ void vhd_space_flushed(struct vhd_image *img, size_t n_pending)
 {
     struct vhd_space *s = &img->space;
 
+    if (n_pending == 0)
+        return;
     for (size_t i = 0; i < n_pending; i++)
         vec_push(&s->free, s->pending.v[i]);
     memmove(s->pending.v, s->pending.v + n_pending,
