@@ -5,6 +5,7 @@
 
 #include "host/vmspec.h"
 #include "ops/call.h"
+#include "ops/message.h"
 
 /* Everything the specification of a machine is built from: borrowed records of one moment, copied out of the
  * database, and what was opened for them. */
@@ -43,9 +44,10 @@ void vm_device_name(unsigned position, char out[static 8]);
 void vm_records_live(struct tx *tx, const struct ref *vm, int power_state)
     REQUIRES(db_mutex);
 void vm_records_halted(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
-/* End the machine if there is one and bring the records to Halted: the one teardown of every power operation. */
-int vm_teardown(const struct ref *vm, const char *why, const struct deadline *d,
-                struct err *err) MUST_CHECK;
+/* End the machine if there is one and bring the records to Halted: the one teardown of every power operation.
+ * say: told of a VM that was not halted. */
+int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
+                const struct deadline *d, struct err *err) MUST_CHECK;
 /* The uuid of a VM; false: gone. */
 bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE]);
 /* Start the machine of a VM that dispatch has locked. paused: build it and leave it stopped. */

@@ -197,6 +197,7 @@ static int record_start(struct call *call, const struct ref *ref, bool paused,
     }
     vm_records_live(tx, ref, paused ? VM_POWER_STATE_PAUSED : VM_POWER_STATE_RUNNING);
     tx_map_put_str(tx, ref, CLASS_VM, F_VM_PLATFORM, "machine", machine);
+    message_add_vm(tx, MESSAGE_VM_STARTED, ref);
     return tx_commit(tx, err);
 }
 
@@ -216,7 +217,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
         return 0;
     struct deadline quick = deadline_in(QUIT_TIMEOUT_US);
     AUTO(err_done) struct err second = { 0 };
-    if (vm_teardown(ref, "VM.start failed", &quick, &second)) {
+    if (vm_teardown(ref, "VM.start failed", MESSAGE_VM_NONE, &quick, &second)) {
         AUTO(free_str) char *text = err_text(&second);
         log_error("clearing up after a failed start of %s: %s", parts.vm->uuid, text);
     }
@@ -237,11 +238,13 @@ int op_vm_start_on(struct call *call, const struct vm_start_on_args *a, struct e
 }
 
 /* Set the power state after the machine has changed it. */
-static int record_state(struct call *call, const struct ref *vm, int state, struct err *err)
+static int record_state(struct call *call, const struct ref *vm, int state,
+                        enum message_vm say, struct err *err)
 {
     struct tx *tx = call_tx(call);
     if (db_get(CLASS_VM, vm)) {
         tx_set_enum(tx, vm, CLASS_VM, F_VM_POWER_STATE, state);
+        message_add_vm(tx, say, vm);
         op_refresh(tx, CLASS_VM, vm);
     }
     return tx_commit(tx, err);
@@ -254,7 +257,7 @@ int op_vm_pause(struct call *call, const struct vm_pause_args *a, struct err *er
         return call_gone(CLASS_VM, &a->vm, err);
     if (host_ctx.machine->pause(uuid, &call->deadline, err))
         return say_ref(err, uuid, &a->vm);
-    return record_state(call, &a->vm, VM_POWER_STATE_PAUSED, err);
+    return record_state(call, &a->vm, VM_POWER_STATE_PAUSED, MESSAGE_VM_NONE, err);
 }
 
 int op_vm_unpause(struct call *call, const struct vm_unpause_args *a, struct err *err)
@@ -264,7 +267,7 @@ int op_vm_unpause(struct call *call, const struct vm_unpause_args *a, struct err
         return call_gone(CLASS_VM, &a->vm, err);
     if (host_ctx.machine->go(uuid, &call->deadline, err))
         return say_ref(err, uuid, &a->vm);
-    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
+    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, MESSAGE_VM_NONE, err);
 }
 
 /* Press the power button and wait until the guest has powered itself off. A guest that is still booting does not
@@ -308,14 +311,14 @@ int op_vm_clean_shutdown(struct call *call, const struct vm_clean_shutdown_args 
         return -1;
     (void)FAILPOINT("vm.clean_shutdown.off");
     struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.clean_shutdown", &d, err);
+    return vm_teardown(&a->vm, "VM.clean_shutdown", MESSAGE_VM_SHUTDOWN, &d, err);
 }
 
 int op_vm_hard_shutdown(struct call *call, const struct vm_hard_shutdown_args *a,
                         struct err *err)
 {
     struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.hard_shutdown", &d, err);
+    return vm_teardown(&a->vm, "VM.hard_shutdown", MESSAGE_VM_SHUTDOWN_FORCED, &d, err);
 }
 
 /* Clean first; what the guest does not answer ends by force. */
@@ -325,12 +328,14 @@ int op_vm_shutdown(struct call *call, const struct vm_shutdown_args *a, struct e
     if (!vm_uuid_of(&a->vm, uuid))
         return call_gone(CLASS_VM, &a->vm, err);
     AUTO(err_done) struct err clean = { 0 };
-    if (power_button(call, uuid, &a->vm, &clean) && call_cancelled(call)) {
+    bool forced = power_button(call, uuid, &a->vm, &clean) != 0;
+    if (forced && call_cancelled(call)) {
         err_move(err, &clean);
         return -1;
     }
     struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.shutdown", &d, err);
+    return vm_teardown(&a->vm, "VM.shutdown",
+                       forced ? MESSAGE_VM_SHUTDOWN_FORCED : MESSAGE_VM_SHUTDOWN, &d, err);
 }
 
 /* The machine stays: the guest goes down, the board is reset, and runs again. */
@@ -346,7 +351,7 @@ int op_vm_clean_reboot(struct call *call, const struct vm_clean_reboot_args *a,
     struct deadline d = deadline_in(QUIT_TIMEOUT_US);
     if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
         return say_ref(err, uuid, &a->vm);
-    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
+    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, MESSAGE_VM_REBOOTED, err);
 }
 
 int op_vm_hard_reboot(struct call *call, const struct vm_hard_reboot_args *a,
@@ -358,12 +363,13 @@ int op_vm_hard_reboot(struct call *call, const struct vm_hard_reboot_args *a,
     struct deadline d = deadline_sooner(&call->deadline, QUIT_TIMEOUT_US);
     if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
         return say_ref(err, uuid, &a->vm);
-    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, err);
+    return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, MESSAGE_VM_REBOOTED_FORCED,
+                        err);
 }
 
 int op_vm_power_state_reset(struct call *call, const struct vm_power_state_reset_args *a,
                             struct err *err)
 {
     struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.power_state_reset", &d, err);
+    return vm_teardown(&a->vm, "VM.power_state_reset", MESSAGE_VM_NONE, &d, err);
 }

@@ -140,15 +140,18 @@ void vm_records_halted(struct tx *tx, const struct ref *ref)
     op_refresh(tx, CLASS_VM, ref);
 }
 
-int vm_teardown(const struct ref *vm, const char *why, const struct deadline *d,
-                struct err *err)
+int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
+                const struct deadline *d, struct err *err)
 {
     char uuid[UUID_TEXT_SIZE];
     if (vm_uuid_of(vm, uuid) && host_ctx.machine->destroy(uuid, d, err))
         return -1;
     (void)FAILPOINT("vm.teardown.no_machine");
     struct tx *tx = daemon_tx(why);
-    if (db_get(CLASS_VM, vm))
+    const struct vm_rec *rec = db_get(CLASS_VM, vm);
+    if (rec && rec->power_state != VM_POWER_STATE_HALTED)
+        message_add_vm(tx, say, vm);
+    if (rec)
         vm_records_halted(tx, vm);
     return tx_commit(tx, err);
 }

@@ -90,10 +90,12 @@ static bool still_true(const struct machine_event *ev)
 }
 
 static int mark(const struct ref *vm, const char *why, int state, bool rebooted,
-                struct err *err)
+                enum message_vm say, struct err *err)
 {
     struct tx *tx = daemon_tx(why);
     const struct vm_rec *rec = db_get(CLASS_VM, vm);
+    if (rec)
+        message_add_vm(tx, say, vm);
     if (rec && rebooted && !ref_is_null(&rec->metrics))
         tx_set_int(tx, &rec->metrics, CLASS_VM_METRICS, F_VM_METRICS_START_TIME,
                    clock_wall_us());
@@ -102,27 +104,35 @@ static int mark(const struct ref *vm, const char *why, int state, bool rebooted,
     return tx_commit(tx, err);
 }
 
-static int restart(const char *uuid, const struct ref *vm, const struct deadline *d,
-                   struct err *err)
+static int restart(const char *uuid, const struct ref *vm, enum message_vm say,
+                   const struct deadline *d, struct err *err)
 {
     if (host_ctx.machine->reset(uuid, d, err) || host_ctx.machine->go(uuid, d, err))
         return -1;
-    return mark(vm, "guest restart", VM_POWER_STATE_RUNNING, false, err);
+    return mark(vm, "guest restart", VM_POWER_STATE_RUNNING, false, say, err);
 }
 
 static int act(const struct machine_event *ev, const struct ref *vm, enum decision what,
                struct err *err)
 {
     struct deadline d = deadline_in(30 * US_PER_SEC);
+    bool crash = ev->kind == MACHINE_EV_PANIC || ev->kind == MACHINE_EV_DIED;
     switch (what) {
     case NOTHING: return 0;
-    case HALT: return vm_teardown(vm, "the guest's machine ended", &d, err);
-    case RESTART: return restart(ev->uuid, vm, &d, err);
+    case HALT:
+        return vm_teardown(vm, "the guest's machine ended",
+                           crash ? MESSAGE_VM_CRASHED : MESSAGE_VM_SHUTDOWN, &d, err);
+    case RESTART:
+        return restart(ev->uuid, vm, crash ? MESSAGE_VM_CRASHED : MESSAGE_VM_REBOOTED, &d,
+                       err);
     case MARK_PAUSED:
-        return mark(vm, "the machine paused", VM_POWER_STATE_PAUSED, false, err);
+        return mark(vm, "the machine paused", VM_POWER_STATE_PAUSED, false,
+                    crash ? MESSAGE_VM_CRASHED : MESSAGE_VM_NONE, err);
     case MARK_RUNNING:
-        return mark(vm, "the machine resumed", VM_POWER_STATE_RUNNING, false, err);
-    case NOTE_REBOOT: return mark(vm, "the guest rebooted", 0, true, err);
+        return mark(vm, "the machine resumed", VM_POWER_STATE_RUNNING, false,
+                    MESSAGE_VM_NONE, err);
+    case NOTE_REBOOT:
+        return mark(vm, "the guest rebooted", 0, true, MESSAGE_VM_REBOOTED, err);
     }
     return 0;
 }
