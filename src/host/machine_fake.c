@@ -237,7 +237,7 @@ static int reset(const char *uuid, const struct deadline *d, struct err *err)
 {
     if (state(uuid) == MACHINE_NONE)
         return not_running(uuid, "running", "halted", err);
-    return 0;
+    return state(uuid) == MACHINE_OFF ? move(uuid, MACHINE_PAUSED, -1, NULL, err) : 0;
 }
 
 static int destroy(const char *uuid, const struct deadline *d, struct err *err)

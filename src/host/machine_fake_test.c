@@ -108,6 +108,10 @@ TEST(life)
     run(machine_fake.wait_off);
     CHECK_INT(machine_fake.state(UUID), MACHINE_OFF);
     expect_event(MACHINE_EV_POWEROFF);
+    run(machine_fake.reset); /* as a board does: off it is ready to run again */
+    CHECK_INT(machine_fake.state(UUID), MACHINE_PAUSED);
+    run(machine_fake.go);
+    CHECK_INT(machine_fake.state(UUID), MACHINE_RUNNING);
     run(machine_fake.destroy);
     run(machine_fake.destroy);
     CHECK_INT(machine_fake.pid(UUID), -1);
