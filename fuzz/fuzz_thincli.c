@@ -32,7 +32,7 @@ static void check_request(const char *p, size_t len)
     if (thincli_request_parse(p, len, &r, NULL) != 0)
         return;
     REQUIRE(r.n_words <= THINCLI_WORDS_MAX && memchr(p, 0, len) == NULL);
-    buf_addf(&b, "session_id=%s\n", r.session ? r.session : "");
+    buf_addf(&b, "session_id=%s\r\n", r.session ? r.session : "");
     for (size_t i = 0; i < r.n_words; i++)
         buf_addf(&b, "%s\r\n", r.words[i]);
     buf_addf(&b, "username=%s\r\npassword=%s", r.user ? r.user : "",
