@@ -64,14 +64,14 @@ class Api(wire.Api):
 
 class Daemon:
     """seraid --rootless. Its state is in the build directory, because /tmp may be in memory, where durable costs nothing;
-    its runtime directory in /tmp, because paths of sockets are short."""
+    its runtime directory where a user's is, or in /tmp, because paths of sockets are short."""
 
     def __init__(self):
         self.program = BUILD / "seraid"
         if not os.access(self.program, os.X_OK):
             raise BenchError("%s is not built: run make" % self.program)
         self.state = pathlib.Path(tempfile.mkdtemp(prefix="bench-state-", dir=BUILD))
-        self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="serai-bench-"))
+        self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="serai-bench-", dir=os.environ.get("XDG_RUNTIME_DIR")))
         (self.runtime / "password").write_text(PASSWORD)
         self.log = self.runtime / "log"
         self.process = None
@@ -129,6 +129,10 @@ class Daemon:
             except (OSError, ValueError):
                 pass
 
+    def processor_seconds(self):
+        """What all its threads have used so far: its clock by clock_getcpuclockid(3)."""
+        return time.clock_gettime_ns(~self.process.pid << 3 | 2) * 1e-9
+
     def api(self):
         return Api(self.host, self.port)
 
@@ -168,7 +172,7 @@ class Vm:
     speaks. The time until that log is taken as seraid's; nothing is subtracted."""
 
     def __init__(self, daemon, api, name, files, args="", memory=128 * MIB):
-        self.api, self.args = api, args
+        self.daemon, self.api = daemon, api
         folder = daemon.state / "kernels"
         folder.mkdir(mode=0o700, exist_ok=True)
         for target, source in files.items():
@@ -286,7 +290,7 @@ class Bare:
             copies.append(fcntl.fcntl(s.fileno(), fcntl.F_DUPFD_CLOEXEC, 100))
             actions.append((os.POSIX_SPAWN_DUP2, copies[-1], target))
         began = now()
-        self.pid = os.posix_spawn(self.argv[0], self.argv, os.environ, file_actions=actions)
+        self.pid = os.posix_spawn(self.argv[0], self.argv, os.environ, file_actions=actions, setsid=True)
         self.pidfd = os.pidfd_open(self.pid)
         # Ours no longer, or the end of QEMU would not end the line.
         for fd in copies:
@@ -338,17 +342,19 @@ def pairs(vm, marker, n, progress=lambda i: None):
     """n interleaved pairs of starts and ends, in changing order: lists of seconds by name. One more comes before
     them, uncounted: it gives the command line, and warms what both then find warm."""
     vm.start(marker)
-    times = {k: [] for k in ("start", "answer", "bare", "shutdown", "quit")}
+    times = {k: [] for k in ("start", "answer", "bare", "shutdown", "quit", "processor")}
     with Bare(vm.command_line()) as bare:
         vm.hard_shutdown()
         bare.start(marker)
         bare.quit()
 
         def ours():
+            used = vm.daemon.processor_seconds()
             seen, answered = vm.start(marker)
             times["start"].append(seen)
             times["answer"].append(answered)
             times["shutdown"].append(vm.hard_shutdown())
+            times["processor"].append(vm.daemon.processor_seconds() - used)
 
         def theirs():
             times["bare"].append(bare.start(marker))
