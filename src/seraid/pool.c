@@ -30,6 +30,8 @@ struct pool {
     size_t idle, active, blocked, threads;
     size_t starting; /* threads that will look for a job */
     bool ending;
+    bool has_ended;
+    pthread_t ended; /* the thread that ended last, to be joined */
     size_t max_active, max_threads;
     const char *name;
 };
@@ -55,7 +57,6 @@ static void kick(struct pool *p) REQUIRES(p->m)
     p->threads++;
     p->starting++;
     if (thread_start(&t, p->name, 0, worker, p) == 0) {
-        (void)pthread_detach(t); /* cannot fail for a thread just made */
         return;
     }
     p->threads--;
@@ -86,6 +87,22 @@ static bool wait_for_job(struct pool *p) REQUIRES(p->m)
     return true;
 }
 
+/* Each thread that ends joins the one that ended before it, and pool_free() the last: so no thread runs on, not even
+ * the libraries' per-thread clean-up, when the process takes itself apart. */
+static void leave(struct pool *p) RELEASE(p->m)
+{
+    bool join = p->has_ended;
+    pthread_t before = p->ended;
+
+    p->ended = pthread_self();
+    p->has_ended = true;
+    p->threads--;
+    cond_broadcast(&p->quiet);
+    mutex_unlock(&p->m);
+    if (join)
+        (void)pthread_join(before, NULL); /* it is past its last lock */
+}
+
 static void *worker(void *arg)
 {
     struct pool *p = arg;
@@ -107,9 +124,7 @@ static void *worker(void *arg)
         p->active--;
         cond_broadcast(&p->quiet);
     }
-    p->threads--;
-    cond_broadcast(&p->quiet);
-    mutex_unlock(&p->m);
+    leave(p);
     return NULL;
 }
 
@@ -137,6 +152,8 @@ void pool_free(struct pool *p)
     while (p->threads > 0)
         cond_wait(&p->quiet, &p->m);
     mutex_unlock(&p->m);
+    if (p->has_ended)
+        (void)pthread_join(p->ended, NULL);
     cond_done(&p->work);
     cond_done(&p->quiet);
     mutex_done(&p->m);
