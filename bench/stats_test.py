@@ -4,6 +4,7 @@ import random
 import unittest
 
 import stats
+from table import Row
 
 
 class Stats(unittest.TestCase):
@@ -28,6 +29,24 @@ class Stats(unittest.TestCase):
             held += low <= 0.6931472 <= high
         self.assertGreater(held, 930)
         self.assertLess(held, 990)
+
+    def test_a_bound_is_for_the_upper_end(self):
+        some = [1.0] * 30 + [9.0] * 10  # the median's interval is [1, 1]
+        many = [1.0] * 24 + [9.0] * 16  # and now [1, 9]
+        self.assertFalse(Row("x", "s", some, bound=5).over)
+        self.assertTrue(Row("x", "s", many, bound=5).over)
+        self.assertFalse(Row("x", "s", many, bound=9).over)
+        self.assertFalse(Row("x", "s", many).over)
+
+    def test_with_pairs_it_is_for_the_difference(self):
+        bare = [100.0 + i for i in range(40)]
+        row = Row("x", "ms", [b + 7 for b in bare], bare, bound=8)
+        self.assertEqual((row.added.low, row.added.high, row.over), (7, 7, False))
+        self.assertTrue(Row("x", "ms", [b + 7 for b in bare], bare, bound=6).over)
+        cells = row.cells(judged=True)
+        self.assertIn("7.0 [7.0, 7.0]", cells)
+        self.assertIn("ok", cells)
+        self.assertNotIn("ok", row.cells(judged=False))
 
 
 if __name__ == "__main__":
