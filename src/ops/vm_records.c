@@ -68,7 +68,8 @@ static void set_devices(struct tx *tx, const struct vm_rec *vm, bool attached)
     }
 }
 
-static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live)
+/* started: just now; else what runs is adopted, and only what is volatile is said again. */
+static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live, bool started)
     REQUIRES(db_mutex)
 {
     if (ref_is_null(&vm->metrics))
@@ -82,7 +83,7 @@ static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live)
     tx_set_bool(tx, m, CLASS_VM_METRICS, F_VM_METRICS_HVM, true);
     tx_set_enum(tx, m, CLASS_VM_METRICS, F_VM_METRICS_CURRENT_DOMAIN_TYPE,
                 live ? DOMAIN_TYPE_HVM : DOMAIN_TYPE_UNSPECIFIED);
-    if (live)
+    if (started)
         tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_START_TIME, clock_wall_us());
 }
 
@@ -106,8 +107,8 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
     if (!was_live) {
         tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, next_domid());
         tx_set_int(tx, ref, CLASS_VM, F_VM_MEMORY_TARGET, vm->memory_dynamic_max);
-        set_metrics(tx, vm, true);
     }
+    set_metrics(tx, vm, true, !was_live);
     for (size_t i = 0; i < vm->consoles.n; i++) /* we may listen elsewhere since */
         set_location(tx, &vm->consoles.v[i]);
     if (vm->consoles.n == 0) {
@@ -132,7 +133,7 @@ void vm_records_halted(struct tx *tx, const struct ref *ref)
         tx_destroy(tx, &gm);
     }
     if (vm->power_state != VM_POWER_STATE_HALTED)
-        set_metrics(tx, vm, false);
+        set_metrics(tx, vm, false, false);
     tx_set_enum(tx, ref, CLASS_VM, F_VM_POWER_STATE, VM_POWER_STATE_HALTED);
     tx_set_ref(tx, ref, CLASS_VM, F_VM_RESIDENT_ON, &none);
     tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, -1);
