@@ -73,7 +73,7 @@ int storage_open_vdi(const struct vdi_rec *vdi, bool read_only, struct err *err)
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
     if (storage_sr(&vdi->SR, &sr, err))
         return -1;
-    return sr.ops->volume_open(&sr.config, vdi->location, read_only, err);
+    return sr.ops->volume_open(&sr.config, vdi->uuid, read_only, err);
 }
 
 /* Space of an SR changed: refresh the record in the same breath. */
@@ -333,10 +333,10 @@ int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref 
     db_lock();
     const struct vdi_rec *old = call_get(CLASS_VDI, src, err);
     struct vdi_rec *rec = old ? call_copy_fresh(CLASS_VDI, old) : NULL;
+    AUTO(free_str) char *source = old ? str_dup(old->uuid) : NULL;
     db_unlock();
     if (!rec)
         return -1;
-    AUTO(free_str) char *source = str_dup(rec->location);
     struct ref source_sr = rec->SR;
     char uuid[UUID_TEXT_SIZE];
     give_uuid(rec);

@@ -123,15 +123,14 @@ int op_vdi_update(struct call *call, const struct vdi_update_args *a, struct err
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
     struct ref sr_ref = sr_of(&a->vdi);
-    char location[256];
+    char volume[UUID_TEXT_SIZE];
     db_lock();
     const struct vdi_rec *rec = call_get(CLASS_VDI, &a->vdi, err);
     if (rec)
-        (void)snprintf(location, sizeof(location), "%s", rec->location);
+        memcpy(volume, rec->uuid, sizeof(volume));
     db_unlock();
     struct sr_volume v;
-    if (!rec || storage_sr(&sr_ref, &sr, err)
-        || sr.ops->stat(&sr.config, location, &v, err))
+    if (!rec || storage_sr(&sr_ref, &sr, err) || sr.ops->stat(&sr.config, volume, &v, err))
         return -1;
     struct tx *tx = call_tx(call);
     if (db_get(CLASS_VDI, &a->vdi)) {
