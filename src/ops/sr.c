@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
 #include "ops/host_ctx.h"
@@ -180,11 +181,13 @@ struct found {
     char *name;
     uint64_t virtual_size, used;
     bool read_only;
+    bool is_new; /* of no VDI, and no operation is about to make or remove it */
 };
 
 struct scan {
     struct found *v;
     size_t n;
+    VEC(struct ref) before; /* the VDIs there were before we looked */
 };
 
 static void scan_done(struct scan *s)
@@ -192,6 +195,7 @@ static void scan_done(struct scan *s)
     for (size_t i = 0; i < s->n; i++)
         free_str(&s->v[i].name);
     free_ptr(&s->v);
+    vec_done(&s->before);
     s->n = 0;
 }
 
@@ -230,37 +234,83 @@ static void introduce(struct tx *tx, const struct ref *sr, const struct found *f
     op_refresh(tx, CLASS_VDI, &ref);
 }
 
+static void note_before(const struct ref *sr, struct scan *s)
+{
+    db_lock();
+    const struct sr_rec *rec = db_get(CLASS_SR, sr);
+    for (size_t i = 0; rec && i < rec->VDIs.n; i++)
+        vec_push(&s->before, rec->VDIs.v[i]);
+    db_unlock();
+}
+
+static bool was_before(const struct scan *s, const struct ref *vdi)
+{
+    for (size_t i = 0; i < s->before.n; i++)
+        if (ref_eq(&s->before.v[i], vdi))
+            return true;
+    return false;
+}
+
+/* The order of the three questions matters. Once it has no record, a volume that is being removed has an intent until it
+ * is gone; one that was being made, and is no longer, has its record when we write, or is gone. */
+static void note_new(const struct sr_handle *h, struct scan *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        struct found *f = &s->v[i];
+        struct sr_volume still;
+        struct ref vdi;
+        db_lock();
+        bool known = db_find_uuid(CLASS_VDI, f->uuid, &vdi);
+        db_unlock();
+        f->is_new = !known && !storage_is_pending(f->uuid)
+                    && h->ops->stat(&h->config, f->uuid, &still, NULL) == 0;
+    }
+}
+
+static void write_found(struct tx *tx, const struct ref *ref, const struct scan *s)
+    REQUIRES(db_mutex)
+{
+    const struct sr_rec *sr = db_get(CLASS_SR, ref);
+    bool iso = str_eq(sr->content_type, "iso");
+    for (size_t i = 0; i < s->n; i++) {
+        const struct found *f = &s->v[i];
+        struct ref vdi;
+        if (db_find_uuid(CLASS_VDI, f->uuid, &vdi)) {
+            tx_set_int(tx, &vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE, (int64_t)f->virtual_size);
+            tx_set_int(tx, &vdi, CLASS_VDI, F_VDI_PHYSICAL_UTILISATION, (int64_t)f->used);
+        } else if (f->is_new) {
+            introduce(tx, ref, f, iso);
+        }
+    }
+    for (size_t i = sr->VDIs.n; i-- > 0;) {
+        struct ref vdi = sr->VDIs.v[i];
+        const struct vdi_rec *rec = db_get(CLASS_VDI, &vdi);
+        bool there = find(s, rec->uuid) != NULL, gone = !there && was_before(s, &vdi);
+        if (gone && iso && rec->VBDs.n == 0)
+            tx_destroy(tx, &vdi);
+        else if (gone || there)
+            tx_set_bool(tx, &vdi, CLASS_VDI, F_VDI_MISSING, gone);
+    }
+}
+
 /* Make the records agree with what the driver found: new volumes appear, sizes follow, a volume that is gone is marked
  * missing (files of a library that is gone vanish). A volume being made or dropped is left to its operation. */
 int op_sr_scan(struct call *call, const struct sr_scan_args *a, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle h = { 0 };
     AUTO(scan_done) struct scan s = { 0 };
-    if (storage_sr(&a->sr, &h, err) || h.ops->scan(&h.config, on_volume, &s, err))
+    if (storage_sr(&a->sr, &h, err))
         return -1;
+    note_before(&a->sr, &s);
+    if (h.ops->scan(&h.config, on_volume, &s, err))
+        return -1;
+    note_new(&h, &s);
     struct tx *tx = call_tx(call);
-    const struct sr_rec *sr = db_get(CLASS_SR, &a->sr);
-    bool iso = sr && str_eq(sr->content_type, "iso");
-    for (size_t i = 0; sr && i < s.n; i++) {
-        struct ref vdi;
-        if (db_find_uuid(CLASS_VDI, s.v[i].uuid, &vdi)) {
-            tx_set_int(tx, &vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
-                       (int64_t)s.v[i].virtual_size);
-            tx_set_int(tx, &vdi, CLASS_VDI, F_VDI_PHYSICAL_UTILISATION,
-                       (int64_t)s.v[i].used);
-        } else if (!storage_is_pending(s.v[i].uuid)) {
-            introduce(tx, &a->sr, &s.v[i], iso);
-        }
+    if (!call_get(CLASS_SR, &a->sr, err)) {
+        tx_abort(tx);
+        return -1;
     }
-    for (size_t i = sr ? sr->VDIs.n : 0; i-- > 0;) {
-        struct ref ref = sr->VDIs.v[i];
-        const struct vdi_rec *vdi = db_get(CLASS_VDI, &ref);
-        bool gone = !find(&s, vdi->uuid);
-        if (gone && iso && vdi->VBDs.n == 0)
-            tx_destroy(tx, &ref);
-        else
-            tx_set_bool(tx, &ref, CLASS_VDI, F_VDI_MISSING, gone);
-    }
+    write_found(tx, &a->sr, &s);
     if (tx_commit(tx, err))
         return -1;
     return storage_update_sr(call, &a->sr, err);
