@@ -19,6 +19,7 @@
 #include "host/qemu.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
+#include "ops/ops.h"
 #include "ops/storage.h"
 
 #define START_TIMEOUT_US (60 * US_PER_SEC)
@@ -201,6 +202,19 @@ static int record_start(struct call *call, const struct ref *ref, bool paused,
     return tx_commit(tx, err);
 }
 
+/* End the machine and say so. If that cannot be written (a full disk), whoever follows machines does it later. */
+static int power_off(const struct ref *vm, const char *why, enum message_vm say,
+                     struct err *err)
+{
+    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
+    struct machine_event gone = { .kind = MACHINE_EV_DIED, .detail = why };
+    if (vm_teardown(vm, why, say, &d, err) == 0)
+        return 0;
+    if (vm_uuid_of(vm, gone.uuid) && host_ctx.machine->state(gone.uuid) == MACHINE_NONE)
+        vm_watch_event(&gone, NULL);
+    return -1;
+}
+
 int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct err *err)
 {
     AUTO(vm_parts_done) struct vm_parts parts = { 0 };
@@ -215,9 +229,8 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
     (void)FAILPOINT("vm.start.recorded");
     if (rc == 0)
         return 0;
-    struct deadline quick = deadline_in(QUIT_TIMEOUT_US);
     AUTO(err_done) struct err second = { 0 };
-    if (vm_teardown(ref, "VM.start failed", MESSAGE_VM_NONE, &quick, &second)) {
+    if (power_off(ref, "VM.start failed", MESSAGE_VM_NONE, &second)) {
         AUTO(free_str) char *text = err_text(&second);
         log_error("clearing up after a failed start of %s: %s", parts.vm->uuid, text);
     }
@@ -310,15 +323,13 @@ int op_vm_clean_shutdown(struct call *call, const struct vm_clean_shutdown_args 
     if (power_button(call, uuid, &a->vm, err))
         return -1;
     (void)FAILPOINT("vm.clean_shutdown.off");
-    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.clean_shutdown", MESSAGE_VM_SHUTDOWN, &d, err);
+    return power_off(&a->vm, "VM.clean_shutdown", MESSAGE_VM_SHUTDOWN, err);
 }
 
 int op_vm_hard_shutdown(struct call *call, const struct vm_hard_shutdown_args *a,
                         struct err *err)
 {
-    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.hard_shutdown", MESSAGE_VM_SHUTDOWN_FORCED, &d, err);
+    return power_off(&a->vm, "VM.hard_shutdown", MESSAGE_VM_SHUTDOWN_FORCED, err);
 }
 
 /* Clean first; what the guest does not answer ends by force. */
@@ -333,9 +344,8 @@ int op_vm_shutdown(struct call *call, const struct vm_shutdown_args *a, struct e
         err_move(err, &clean);
         return -1;
     }
-    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.shutdown",
-                       forced ? MESSAGE_VM_SHUTDOWN_FORCED : MESSAGE_VM_SHUTDOWN, &d, err);
+    return power_off(&a->vm, "VM.shutdown",
+                     forced ? MESSAGE_VM_SHUTDOWN_FORCED : MESSAGE_VM_SHUTDOWN, err);
 }
 
 /* The machine stays: the guest goes down, the board is reset, and runs again. */
@@ -370,6 +380,5 @@ int op_vm_hard_reboot(struct call *call, const struct vm_hard_reboot_args *a,
 int op_vm_power_state_reset(struct call *call, const struct vm_power_state_reset_args *a,
                             struct err *err)
 {
-    struct deadline d = deadline_in(QUIT_TIMEOUT_US);
-    return vm_teardown(&a->vm, "VM.power_state_reset", MESSAGE_VM_NONE, &d, err);
+    return power_off(&a->vm, "VM.power_state_reset", MESSAGE_VM_NONE, err);
 }

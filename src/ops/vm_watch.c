@@ -137,7 +137,7 @@ static int act(const struct machine_event *ev, const struct ref *vm, enum decisi
     return 0;
 }
 
-/* False: the VM is busy; put the event aside. */
+/* False: the VM is busy, or there is no space to say what happened; put the event aside. */
 static bool handle(const struct machine_event *ev)
 {
     struct ref vm, key = ref_new();
@@ -157,12 +157,14 @@ static bool handle(const struct machine_event *ev)
         return false;
     log_info("VM %s: machine event %d%s%s", ev->uuid, (int)ev->kind, ev->detail ? ": " : "",
              ev->detail ? ev->detail : "");
-    if (act(ev, &vm, what, &err)) {
+    bool done = act(ev, &vm, what, &err) == 0;
+    if (!done) {
         AUTO(free_str) char *text = err_text(&err);
         log_error("VM %s: following its machine: %s", ev->uuid, text);
     }
     op_end(CLASS_VM, &vm, &key);
-    return true;
+    /* With a full disk the records cannot follow now; they do when something else could be written. */
+    return done || !str_eq(err.code, ERR_OUT_OF_SPACE);
 }
 
 /* Take the next item; waits for one, or for the database to change when some are aside. NULL: stop. */
