@@ -44,11 +44,21 @@ class Daemon(base.Daemon):
         super().__init__(directory, *options, **how)
         self.kernels, self.build = kernels, pathlib.Path(build or base.BUILD)
         self.environment = {}
+        self.small = None  # (folder, bytes): a file system of its own, in a namespace of the daemon and its machines
 
     def command(self):
         words = super().command()
         at = words.index("--machine")
-        return [str(self.build / "seraid")] + words[1:at] + words[at + 2:]
+        words = [str(self.build / "seraid")] + words[1:at] + words[at + 2:]
+        if not self.small:
+            return words
+        script = 'mount -t tmpfs -o size=$1,mode=700 small "$2" && mkdir -p "$2/kernels" && cp "$3" "$2/kernels/null" && shift 3 && exec "$@"'
+        return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(self.small[1]), str(self.small[0]),
+                str(self.kernels["null"])] + words
+
+    def inside(self, path):
+        """A path as the daemon sees it."""
+        return pathlib.Path("/proc/%d/root" % self.process.pid) / str(path).lstrip("/")
 
     def start(self):
         folder = self.state / "kernels"
