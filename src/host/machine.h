@@ -62,8 +62,8 @@ struct machine_ops {
     int (*powerdown)(const char *uuid, const struct deadline *d,
                      struct err *err); /* press the ACPI button */
     int (*reset)(const char *uuid, const struct deadline *d, struct err *err);
-    /* End it, whatever state it is in, and remove all that is left: idempotent, the one teardown. quit by QMP, then
-     * SIGKILL. Returns 0 also when there was nothing. */
+    /* End it, whatever state it is in, and remove all that is left: idempotent, the one teardown. By SIGKILL:
+     * what the guest flushed is in the page cache either way. Returns 0 also when there was nothing. */
     int (*destroy)(const char *uuid, const struct deadline *d, struct err *err);
     enum machine_state (*state)(const char *uuid);
     int (*pid)(const char *uuid); /* -1: none */
