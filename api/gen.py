@@ -185,7 +185,9 @@ def result_param(c):
 def gen_ops(schema):
     out = ["struct call;\n",
            "/* Serves the calls that api/todo.py names: NOT_IMPLEMENTED(call). */",
-           "int ops_not_implemented(struct call *call, const void *args, void *result, struct err *err);\n"]
+           "int ops_not_implemented(struct call *call, const void *args, void *result, struct err *err);\n",
+           "/* Serves the calls that api/absent.py names: each its own error. */\n"
+           "int ops_absent(struct call *call, const void *args, void *result, struct err *err);\n"]
     for cls, c in explicit_calls(schema):
         name, res = op_name(cls, c), result_param(c)
         out.append("int op_%s(struct call *call, const struct %s_args *args, %sstruct err *err) MUST_CHECK;"
@@ -194,16 +196,31 @@ def gen_ops(schema):
 typedef int (*ops_fn)(struct call *call, const void *args, void *result, struct err *err);
 
 /* NULL: an implicit message, served from the tables. */
-extern const ops_fn ops_table[CALL_COUNT];"""
+extern const ops_fn ops_table[CALL_COUNT];
+
+/* Why a call of api/absent.py fails. params: NULL-terminated; "@name" is a parameter, "$host" this host. */
+struct ops_absence {
+    const char *code;
+    const char *const *params;
+    const char *reason;
+};
+extern const struct ops_absence *const ops_absences[CALL_COUNT]; /* NULL: not absent */"""
     return guard("OPS", "\n".join(out) + "\n" + table, ['"api/args.h"'])
+
+
+def is_not_yet(schema, cls, c):
+    """Without a function: to be written, or removed from the API, where no call gets as far."""
+    return c.life == "Removed" or "%s.%s" % (cls.name, c.name) in schema.not_yet
 
 
 def gen_ops_table(schema):
     out, rows = [HEAD + '#include "api/ops.h"\n'], []
     for cls, c in explicit_calls(schema):
         name = op_name(cls, c)
-        if "%s.%s" % (cls.name, c.name) in schema.not_yet:
+        if is_not_yet(schema, cls, c):
             fn = "ops_not_implemented"
+        elif "%s.%s" % (cls.name, c.name) in schema.absent:
+            fn = "ops_absent"
         else:
             fn = "call_" + name
             result = ", result" if result_param(c) else ""
@@ -211,6 +228,15 @@ def gen_ops_table(schema):
                        "{\n    return op_%s(call, args%s, err);\n}\n" % (fn, name, result))
         rows.append("    [CALL_%s_%s] = %s," % (upper(cls.name), upper(c.name), fn))
     out.append("const ops_fn ops_table[CALL_COUNT] = {\n%s\n};\n" % "\n".join(rows))
+    rows = []
+    for name, a in schema.absent.items():
+        ident = upper(name)
+        out.append("static const char *const params_%s[] = { %s };\n"
+                   "static const struct ops_absence absence_%s = { %s, params_%s, %s };" % (
+                       ident, ", ".join([cstr(p) for p in a.params] + ["NULL"]), ident, cstr(a.code), ident,
+                       cstr(a.reason)))
+        rows.append("    [CALL_%s] = &absence_%s," % (ident, ident))
+    out.append("\nconst struct ops_absence *const ops_absences[CALL_COUNT] = {\n%s\n};\n" % "\n".join(rows))
     return "\n".join(out)
 
 
@@ -411,10 +437,21 @@ def check(schema):
     return 1 if missing else 0
 
 
+def kinds_of_calls(schema, cls):
+    """How many of the explicit calls of a class are real, of an absent feature, removed, not yet written."""
+    names = ["%s.%s" % (cls.name, c.name) for c in cls.explicit]
+    removed = sum(c.life == "Removed" for c in cls.explicit)
+    absent, todo = (sum(n in group for n in names) for group in (schema.absent, schema.not_yet))
+    return len(names) - absent - removed - todo, absent, removed, todo
+
+
 def count(schema):
-    explicit = sum(len(c.explicit) for c in schema.classes.values())
     missing = sum(not text for _, text in sentences(schema))
-    print("explicit calls written: %d of %d" % (explicit - len(schema.not_yet), explicit))
+    rows = [(cls.name, *kinds_of_calls(schema, cls)) for cls in schema.classes.values() if cls.explicit]
+    rows.append(("all explicit", *(sum(column) for column in list(zip(*rows))[1:])))
+    print("%-24s %6s %6s %7s %7s" % ("class", "real", "absent", "removed", "not yet"))
+    for row in rows:
+        print("%-24s %6d %6d %7d %7d" % row)
     print("sentences written: %d of %d" % (len(list(sentences(schema))) - missing,
                                            len(list(sentences(schema)))))
     return 0

@@ -131,7 +131,7 @@ def Call(name, params=(), result=Void, role="read-only", life="Published", error
 class Schema:
     def __init__(self):
         self.enums, self.classes, self.errors = {}, {}, {}
-        self.not_yet = set()
+        self.not_yet, self.absent = set(), {}
 
     # What the schema files may call at their top level.
 
@@ -162,6 +162,12 @@ class Schema:
         self.not_yet = set(names)
         if len(self.not_yet) != len(names):
             raise SchemaError("todo.py names a call twice")
+
+    def ABSENT(self, code, params, reason, calls):
+        for name in calls:
+            if name in self.absent:
+                raise SchemaError("absent.py names %s twice" % name)
+            self.absent[name] = Node(code=code, params=list(params), reason=reason)
 
 
 def implicit_calls(cls):
@@ -303,6 +309,18 @@ class Checker:
             self.need(first.kind == "ref" and ops and c.op in (v.name for v in self.s.enums[ops[0]].values),
                       "%s: op %s is no operation of its first parameter", where, c.op)
 
+    def absent(self, name, a):
+        cls, _, what = name.partition(".")
+        calls = [c for c in getattr(self.s.classes.get(cls), "explicit", []) if c.name == what]
+        self.need(calls, "absent.py: no explicit call %s", name)
+        error = self.s.errors.get(a.code)
+        self.need(error and len(error.params) == len(a.params), "absent.py: %s: no error %s with %d parameters",
+                  name, a.code, len(a.params))
+        self.need(a.reason.endswith("."), "absent.py: %s: the reason is no sentence", name)
+        for p in a.params:
+            self.need(not p.startswith("@") or not calls or p[1:] in [q.name for q in calls[0].params],
+                      "absent.py: %s has no parameter %s", name, p)
+
     def run(self):
         for e in self.s.enums.values():
             self.names("enum " + e.name, [v.name for v in e.values])
@@ -325,6 +343,10 @@ class Checker:
                     for c in cls.explicit}
         for n in sorted(self.s.not_yet - explicit):
             self.bad.append("todo.py: no explicit call " + n)
+        for n in sorted(self.s.not_yet & set(self.s.absent)):
+            self.bad.append("%s is both absent and to do" % n)
+        for n, a in self.s.absent.items():
+            self.absent(n, a)
         for e in self.s.errors.values():
             for n in re.findall(r"\{(\d+)\}", e.doc + (e.hint or "")):
                 self.need(int(n) < len(e.params), "error %s: no parameter {%s}", e.code, n)
@@ -335,7 +357,7 @@ class Checker:
 VOCABULARY = {n: globals()[n] for n in (
     "RO", "CTOR", "RW", "NULL", "Void", "String", "Int", "Float", "Bool", "DateTime", "EventBatch",
     "AnyRecord", "Enum", "Ref", "Record", "Set", "RefSet", "Map", "Option", "V", "F", "P", "Call")}
-TOP = ("EnumDef", "Class", "E", "NOT_YET")
+TOP = ("EnumDef", "Class", "E", "NOT_YET", "ABSENT")
 LITERAL = (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.Name, ast.Load, ast.Call,
            ast.keyword, ast.UnaryOp, ast.USub)
 

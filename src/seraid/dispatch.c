@@ -159,7 +159,8 @@ static int execute(struct call *call, void *args, struct err *err)
 
     if (self && def->kind == CALL_KIND_EXPLICIT && object_exists(self, def->cls, err) != 0)
         return -1;
-    if (def->op && def->n_params > 0 && def->params[0].ty->kind == TY_REF) {
+    if (def->op && !ops_absences[def->id] && def->n_params > 0
+        && def->params[0].ty->kind == TY_REF) {
         held = (const void *)((const char *)args + def->params[0].offset);
         held_cls = def->params[0].ty->cls;
         if (op_begin(held_cls, held, def->op, &call->task, err) != 0)

@@ -68,6 +68,13 @@ REFUSED = {
     "no implicit message create": [a(more='roles={"create": "pool-admin"}, ')],
     "no explicit call A.x": [a() + '\nNOT_YET(["A.x"])'],
     "names a call twice": [a(calls='Call("c")') + '\nNOT_YET(["A.c", "A.c"])'],
+    "absent.py: no explicit call A.x": [a() + '\nE("X")\nABSENT("X", [], "Why.", ["A.x"])'],
+    "names A.c twice": [a(calls='Call("c")') + '\nE("X")\nABSENT("X", [], "Why.", ["A.c", "A.c"])'],
+    "both absent and to do": [a(calls='Call("c")') + '\nE("X")\nABSENT("X", [], "Why.", ["A.c"])\nNOT_YET(["A.c"])'],
+    "no error": [a(calls='Call("c")') + '\nABSENT("X", [], "Why.", ["A.c"])',
+                 a(calls='Call("c")') + '\nE("X", ["p"])\nABSENT("X", [], "Why.", ["A.c"])'],
+    "no sentence": [a(calls='Call("c")') + '\nE("X")\nABSENT("X", [], "why", ["A.c"])'],
+    "no parameter @p": [a(calls='Call("c")') + '\nE("X", ["p"])\nABSENT("X", ["@p"], "Why.", ["A.c"])'],
 }
 
 
