@@ -183,22 +183,27 @@ static void write_counts(enum enc enc, struct buf *out) REQUIRES(db_mutex)
 
 /* Tokens */
 
+#define TOKEN_DIGITS ((size_t)20)
+
 static char *token_text(uint64_t gen)
 {
     return str_fmt("%020" PRIu64 ",%020" PRIu64, gen, UINT64_C(0));
 }
 
+/* Exactly what token_text() writes: clients sort tokens as text, so another form of the same number is none. */
 static int token_parse(const char *token, uint64_t *since_out, struct err *err)
 {
     *since_out = 0;
     if (!*token)
         return 0;
-    const char *comma = strchr(token, ',');
-    AUTO(free_str)
-    char *first = comma ? str_dupn(token, (size_t)(comma - token)) : str_dup("");
+    bool whole = strlen(token) == 2 * TOKEN_DIGITS + 1 && token[TOKEN_DIGITS] == ',';
+    AUTO(free_str) char *first = whole ? str_dupn(token, TOKEN_DIGITS) : str_dup("");
     uint64_t messages;
-    if (!comma || !parse_u64(first, since_out) || !parse_u64(comma + 1, &messages))
+    if (!whole || !parse_u64(first, since_out)
+        || !parse_u64(token + TOKEN_DIGITS + 1, &messages)) {
+        *since_out = 0;
         return err_set(err, ERR_EVENT_FROM_TOKEN_PARSE_FAILURE, token);
+    }
     return 0;
 }
 

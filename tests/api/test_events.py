@@ -94,7 +94,10 @@ def test_inject_returns_a_token_before_the_event(api):
     assert error.code == "HANDLE_INVALID" and error.params[1] == pool
 
 
-@pytest.mark.parametrize("token", ["x", ",", "00000000000000000001", "-1,-1", "9" * 45])
+@pytest.mark.parametrize("token", [
+    "x", ",", "00000000000000000001", "-1,-1", "9" * 45, "0,0", "1,2", "0" * 20 + "," + "0" * 19,
+    "0" * 19 + "," + "0" * 20, "0" * 20 + ";" + "0" * 20, "+" + "0" * 19 + "," + "0" * 20, "9" * 20 + "," + "0" * 20,
+    "0" * 20 + "," + "0" * 20 + ","])
 def test_bad_tokens(api, token):
     assert api.fails("event.from", ["*"], token, 0.0).code == "EVENT_FROM_TOKEN_PARSE_FAILURE"
 
