@@ -49,6 +49,18 @@ void *call_copy_fresh(enum class_id cls, const void *rec)
     return copy;
 }
 
+int call_set(const struct call *call, enum class_id cls, const struct ref *ref,
+             unsigned field, const void *value, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (!call_get(cls, ref, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    tx_set(tx, ref, cls, field, value);
+    return tx_commit(tx, err);
+}
+
 int call_gone(enum class_id cls, const struct ref *ref, struct err *err)
 {
     char text[REF_TEXT_SIZE];

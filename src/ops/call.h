@@ -38,6 +38,11 @@ const void *call_get(enum class_id cls, const struct ref *ref, struct err *err)
     REQUIRES(db_mutex);
 /* A copy to make a new object of: without uuid, running operations and other volatile fields. Given. */
 void *call_copy_fresh(enum class_id cls, const void *rec) MUST_CHECK;
+/* Set one field in a transaction of its own. dispatch looked for the object earlier: another call may have destroyed it
+ * since. value: storage of the field's type. */
+int call_set(const struct call *call, enum class_id cls, const struct ref *ref,
+             unsigned field, const void *value, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 /* HANDLE_INVALID(class, ref) for an object that is no longer there. Always -1. */
 int call_gone(enum class_id cls, const struct ref *ref, struct err *err);
 /* Has the task been cancelled? */

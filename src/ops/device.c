@@ -235,7 +235,7 @@ int vif_destroy(struct call *call, const struct ref *self, struct err *err)
 int op_vif_move(struct call *call, const struct vif_move_args *a, struct err *err)
 {
     struct tx *tx = call_tx(call);
-    if (!call_get(CLASS_NETWORK, &a->network, err)) {
+    if (!call_get(CLASS_VIF, &a->self, err) || !call_get(CLASS_NETWORK, &a->network, err)) {
         tx_abort(tx);
         return -1;
     }

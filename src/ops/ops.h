@@ -34,7 +34,7 @@ struct ops_class_hooks {
 
 const struct ops_class_hooks *ops_hooks(enum class_id cls); /* never NULL */
 
-/* Transfers, for seraid's HTTP handlers. Both end the client's task in call->task themselves. */
+/* Transfers, for seraid's HTTP handlers, which end the client's task: only they know when the last byte has gone. */
 int vdi_import_raw(struct call *call, const struct ref *vdi,
                    uint64_t length /* UINT64_MAX: unknown */,
                    ssize_t (*read)(void *arg, void *p, size_t n), void *arg,

@@ -321,18 +321,14 @@ int op_sr_scan(struct call *call, const struct sr_scan_args *a, struct err *err)
 int op_sr_set_name_label(struct call *call, const struct sr_set_name_label_args *a,
                          struct err *err)
 {
-    struct tx *tx = call_tx(call);
-    tx_set_str(tx, &a->sr, CLASS_SR, F_SR_NAME_LABEL, a->value);
-    return tx_commit(tx, err);
+    return call_set(call, CLASS_SR, &a->sr, F_SR_NAME_LABEL, &a->value, err);
 }
 
 int op_sr_set_name_description(struct call *call,
                                const struct sr_set_name_description_args *a,
                                struct err *err)
 {
-    struct tx *tx = call_tx(call);
-    tx_set_str(tx, &a->sr, CLASS_SR, F_SR_NAME_DESCRIPTION, a->value);
-    return tx_commit(tx, err);
+    return call_set(call, CLASS_SR, &a->sr, F_SR_NAME_DESCRIPTION, &a->value, err);
 }
 
 /* ---- PBD ---------------------------------------------------------------------------------------------- */

@@ -159,34 +159,26 @@ int op_vdi_forget(struct call *call, const struct vdi_forget_args *a, struct err
 int op_vdi_set_name_label(struct call *call, const struct vdi_set_name_label_args *a,
                           struct err *err)
 {
-    struct tx *tx = call_tx(call);
-    tx_set_str(tx, &a->self, CLASS_VDI, F_VDI_NAME_LABEL, a->value);
-    return tx_commit(tx, err);
+    return call_set(call, CLASS_VDI, &a->self, F_VDI_NAME_LABEL, &a->value, err);
 }
 
 int op_vdi_set_name_description(struct call *call,
                                 const struct vdi_set_name_description_args *a,
                                 struct err *err)
 {
-    struct tx *tx = call_tx(call);
-    tx_set_str(tx, &a->self, CLASS_VDI, F_VDI_NAME_DESCRIPTION, a->value);
-    return tx_commit(tx, err);
+    return call_set(call, CLASS_VDI, &a->self, F_VDI_NAME_DESCRIPTION, &a->value, err);
 }
 
 int op_vdi_set_read_only(struct call *call, const struct vdi_set_read_only_args *a,
                          struct err *err)
 {
-    struct tx *tx = call_tx(call);
-    tx_set_bool(tx, &a->self, CLASS_VDI, F_VDI_READ_ONLY, a->value);
-    return tx_commit(tx, err);
+    return call_set(call, CLASS_VDI, &a->self, F_VDI_READ_ONLY, &a->value, err);
 }
 
 int op_vdi_set_sharable(struct call *call, const struct vdi_set_sharable_args *a,
                         struct err *err)
 {
-    struct tx *tx = call_tx(call);
-    tx_set_bool(tx, &a->self, CLASS_VDI, F_VDI_SHARABLE, a->value);
-    return tx_commit(tx, err);
+    return call_set(call, CLASS_VDI, &a->self, F_VDI_SHARABLE, &a->value, err);
 }
 
 /* ---- transfers ------------------------------------------------------------------------------------ */
