@@ -71,8 +71,9 @@ static int check(enum class_id cls, const struct ref *self, const void *rec, int
     return -1;
 }
 
+/* Forced: the rule of the class is not asked. */
 static int enter(struct tx *tx, enum class_id cls, const struct ref *self, const char *op,
-                 const char *task, struct err *err) REQUIRES(db_mutex)
+                 const char *task, bool forced, struct err *err) REQUIRES(db_mutex)
 {
     char text[REF_TEXT_SIZE];
     const struct field_def *current = field_named(cls, "current_operations");
@@ -82,7 +83,10 @@ static int enter(struct tx *tx, enum class_id cls, const struct ref *self, const
         ref_text(self, text);
         return err_set(err, ERR_HANDLE_INVALID, schema_classes[cls].name, text);
     }
-    if (check(cls, self, rec, index, err) < 0)
+    const struct set_any *running = record_field(current, rec);
+    if (forced && running->n > 0)
+        return refuse_busy(current, cls, self, running, err);
+    if (!forced && check(cls, self, rec, index, err) < 0)
         return -1;
     tx_map_put(tx, self, cls, current->id, task, &index);
     op_refresh(tx, cls, self);
@@ -101,17 +105,29 @@ int op_check(enum class_id cls, const struct ref *self, int op, struct err *err)
     return rc;
 }
 
-int op_begin(enum class_id cls, const struct ref *self, const char *op,
-             const struct ref *task, struct err *err)
+static int begin(enum class_id cls, const struct ref *self, const char *op,
+                 const struct ref *task, bool forced, struct err *err) EXCLUDES(db_mutex)
 {
     char text[REF_TEXT_SIZE];
     ref_text(task, text);
     struct tx *tx = tx_begin(&(struct tx_who){ "seraid", op, task });
-    if (enter(tx, cls, self, op, text, err) < 0) {
+    if (enter(tx, cls, self, op, text, forced, err) < 0) {
         tx_abort(tx);
         return -1;
     }
     return tx_commit(tx, err);
+}
+
+int op_begin(enum class_id cls, const struct ref *self, const char *op,
+             const struct ref *task, struct err *err)
+{
+    return begin(cls, self, op, task, false, err);
+}
+
+int op_begin_forced(enum class_id cls, const struct ref *self, const char *op,
+                    const struct ref *task, struct err *err)
+{
+    return begin(cls, self, op, task, true, err);
 }
 
 void op_end(enum class_id cls, const struct ref *self, const struct ref *task)

@@ -23,6 +23,11 @@ void ops_lock_register(enum class_id cls, ops_allowed_fn allowed, ops_why_fn why
  * Errors: HANDLE_INVALID(class, ref), and what the why function says. */
 int op_begin(enum class_id cls, const struct ref *self, const char *op,
              const struct ref *task, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* Begin what follows from something that has happened already (a machine that is gone): only another operation under way
+ * stands against it, no power state and nothing in blocked_operations.
+ * Errors: HANDLE_INVALID(class, ref), OTHER_OPERATION_IN_PROGRESS(class, ref, operation, task). */
+int op_begin_forced(enum class_id cls, const struct ref *self, const char *op,
+                    const struct ref *task, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* Could it begin now? op: index in the operations enum. The same errors. */
 int op_check(enum class_id cls, const struct ref *self, int op, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);

@@ -76,6 +76,29 @@ TEST(enter_and_leave)
     db_close();
 }
 
+TEST(what_has_happened_needs_no_leave)
+{
+    test_open(test_dir());
+    ops_lock_register(CLASS_VM, allowed, why);
+    struct ref vm = vm_new(), task = ref_new(), task2 = ref_new();
+    struct err err = { 0 };
+    CHECK(op_begin(CLASS_VM, &vm, "hard_reboot", &task, &err) < 0);
+    CHECK_STR(err.code, ERR_VM_BAD_POWER_STATE);
+    err_done(&err);
+    CHECK(op_begin_forced(CLASS_VM, &vm, "hard_reboot", &task, &err) == 0);
+    CHECK_INT(count_allowed(vm), 0);
+    CHECK(op_begin_forced(CLASS_VM, &vm, "hard_reboot", &task2, &err) < 0);
+    CHECK_STR(err.code, ERR_OTHER_OPERATION_IN_PROGRESS);
+    err_done(&err);
+    op_end(CLASS_VM, &vm, &task);
+    CHECK_INT(count_allowed(vm), 2);
+    struct ref gone = ref_new();
+    CHECK(op_begin_forced(CLASS_VM, &gone, "hard_reboot", &task, &err) < 0);
+    CHECK_STR(err.code, ERR_HANDLE_INVALID);
+    err_done(&err);
+    db_close();
+}
+
 TEST(one_at_a_time_without_a_rule)
 {
     test_open(test_dir());

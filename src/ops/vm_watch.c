@@ -153,7 +153,8 @@ static bool handle(const struct machine_event *ev)
         return false;
     if (halted || what == NOTHING || !still_true(ev))
         return true;
-    if (op_begin(CLASS_VM, &vm, "hard_reboot", &key, &err))
+    /* It has happened: blocked_operations, which clients set against accidents, changes nothing about it. */
+    if (op_begin_forced(CLASS_VM, &vm, "hard_reboot", &key, &err))
         return false;
     log_info("VM %s: machine event %d%s%s", ev->uuid, (int)ev->kind, ev->detail ? ": " : "",
              ev->detail ? ev->detail : "");
