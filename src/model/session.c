@@ -35,6 +35,7 @@ static struct session_limits limits GUARDED_BY(db_mutex) = {
     .per_originator = 500,
 };
 static char root_hash[CRYPT_OUTPUT_SIZE] GUARDED_BY(db_mutex);
+static char *password_path GUARDED_BY(db_mutex); /* where the password lies */
 static struct list watches GUARDED_BY(db_mutex) = LIST_INIT(watches);
 
 void session_set_limits(const struct session_limits *l)
@@ -128,6 +129,12 @@ int session_init(const char *state_dir, const char *password_file, struct err *e
         rc = read_password(path, &text, err);
     if (rc == 0)
         rc = keep_hash(text.data, err);
+    if (rc == 0) {
+        db_lock();
+        free(password_path);
+        password_path = str_dup(path);
+        db_unlock();
+    }
     if (text.data)
         explicit_bzero(text.data, text.cap);
     buf_done(&text);
@@ -280,18 +287,23 @@ static int begin(const char *user, const char *originator, const char *call,
     return 0;
 }
 
+static int wrong_password(const char *user, struct err *err)
+{
+    db_lock();
+    struct deadline d = deadline_in(limits.fail_delay_us);
+    db_unlock();
+    (void)!deadline_poll(&d, -1, 0); /* it times out */
+    return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user,
+                   "The user name or password is wrong");
+}
+
 int session_login(const char *user, const char *password, const char *originator,
                   const char *client_ip, struct session *out, struct err *err)
 {
     if (password_right(user, password))
         return begin("root", originator, "session.login_with_password", out, err);
-    db_lock();
-    struct deadline d = deadline_in(limits.fail_delay_us);
-    db_unlock();
     log_info("a login from %s failed", client_ip ? client_ip : "here");
-    (void)!deadline_poll(&d, -1, 0); /* it times out */
-    return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user,
-                   "The user name or password is wrong");
+    return wrong_password(user, err);
 }
 
 int session_login_local(const char *originator, struct session *out, struct err *err)
@@ -350,4 +362,50 @@ int session_logout(const struct ref *ref, struct err *err)
     }
     end(tx, ref);
     return tx_commit(tx, err);
+}
+
+static bool next_of_subject(const char *sid, const struct ref *but, struct ref *out)
+    REQUIRES(db_mutex)
+{
+    for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
+        const struct session_rec *rec = it.rec;
+        if (str_eq(rec->auth_user_sid, sid) && !ref_eq(&it.ref, but)) {
+            *out = it.ref;
+            return true;
+        }
+    }
+    return false;
+}
+
+int session_logout_subject(const char *sid, const struct ref *but, struct err *err)
+{
+    struct tx *tx = tx_begin(
+        &(struct tx_who){ "seraid", "session.logout_subject_identifier", NULL });
+    struct ref ref;
+    while (*sid && next_of_subject(sid, but, &ref))
+        end(tx, &ref);
+    return tx_commit(tx, err);
+}
+
+int session_change_password(const char *old, const char *new_, struct err *err)
+{
+    size_t n = strlen(new_);
+    if (!password_right("root", old))
+        return wrong_password("root", err);
+    if (n == 0 || n >= PASSWORD_MAX || strpbrk(new_, "\r\n"))
+        return err_set(err, ERR_CHANGE_PASSWORD_REJECTED,
+                       "a password has 1 to 511 characters, all on one line");
+    db_lock();
+    AUTO(free_str) char *path = str_dup(password_path);
+    db_unlock();
+    char *line = str_fmt("%s\n", new_);
+    int rc = io_write_file(path, line, n + 1, 0600);
+    explicit_bzero(line, n + 1);
+    free(line);
+    if (rc < 0) {
+        (void)err_set(err, ERR_CHANGE_PASSWORD_REJECTED, "its file cannot be written");
+        return err_detail(err, "%s: %m", path);
+    }
+    log_info("the password of root was changed");
+    return keep_hash(new_, err);
 }

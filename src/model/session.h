@@ -53,6 +53,13 @@ int session_login_local(const char *originator, struct session *out, struct err 
 int session_find(const char *ref_text, struct session *out, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
 int session_logout(const struct ref *ref, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* End the sessions of the directory's user sid but the one given. "" is nobody. */
+int session_logout_subject(const char *sid, const struct ref *but, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
+/* Another password for the built-in user, in its file before it counts. Errors:
+ * SESSION_AUTHENTICATION_FAILED(user, reason) when the old one is wrong (after fail_delay_us), CHANGE_PASSWORD_REJECTED(why). */
+int session_change_password(const char *old, const char *new_, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 bool session_exists(const struct ref *ref) REQUIRES(db_mutex);
 
 /* For a wait that must end with its session: ended is set, and db_wake() called, when the session goes. Fits the

@@ -74,6 +74,62 @@ TEST(log_in_and_out)
     db_close();
 }
 
+static void be_subject(const struct session *s, const char *sid)
+{
+    struct tx *tx = tx_begin(&test_who);
+    tx_set_str(tx, &s->ref, CLASS_SESSION, F_SESSION_AUTH_USER_SID, sid);
+    CHECK(tx_commit(tx, NULL) == 0);
+}
+
+TEST(log_out_a_subject)
+{
+    start(SESSION_LIMITS);
+    struct session root = login("a"), one = login("b"), two = login("c"), own = login("d");
+    be_subject(&one, "S-1");
+    be_subject(&two, "S-1");
+    be_subject(&own, "S-1");
+    CHECK(session_logout_subject("", &own.ref, NULL) == 0);
+    CHECK(session_logout_subject("S-2", &own.ref, NULL) == 0);
+    CHECK(alive(&root) && alive(&one) && alive(&two) && alive(&own));
+    CHECK(session_logout_subject("S-1", &own.ref, NULL) == 0);
+    CHECK(alive(&root) && !alive(&one) && !alive(&two) && alive(&own));
+    db_close();
+}
+
+TEST(change_the_password)
+{
+    start(SESSION_LIMITS);
+    struct session s = login("a"), fresh;
+    struct err err = { 0 };
+    CHECK(session_change_password("wrong", "other", &err) < 0);
+    CHECK_STR(err.code, ERR_SESSION_AUTHENTICATION_FAILED);
+    err_done(&err);
+    CHECK(session_change_password("secret word", "", &err) < 0);
+    CHECK_STR(err.code, ERR_CHANGE_PASSWORD_REJECTED);
+    err_done(&err);
+    CHECK(session_change_password("secret word", "other", NULL) == 0);
+    CHECK(alive(&s));
+    CHECK(session_login("root", "secret word", "a", NULL, &fresh, &err) < 0);
+    err_done(&err);
+    CHECK(session_login("root", "other", "a", NULL, &fresh, NULL) == 0);
+    /* The file holds it for the next start. */
+    AUTO(free_str) char *path = str_fmt("%s/pw", test_dir());
+    CHECK(session_init(test_dir(), path, NULL) == 0);
+    CHECK(session_login("root", "other", "a", NULL, &fresh, NULL) == 0);
+    /* A file that cannot be written leaves the old one in force. */
+    AUTO(free_str) char *away = str_fmt("%s/no/such/folder", test_dir());
+    CHECK(io_mkdirs(away, 0700) == 0);
+    AUTO(free_str) char *inside = str_fmt("%s/pw", away);
+    CHECK(io_write_file(inside, "third\n", 6, 0600) == 0);
+    CHECK(session_init(test_dir(), inside, NULL) == 0);
+    CHECK(io_remove_tree(away) == 0);
+    CHECK(session_change_password("third", "fourth", &err) < 0);
+    CHECK_STR(err.code, ERR_CHANGE_PASSWORD_REJECTED);
+    err_done(&err);
+    CHECK(session_login("root", "third", "a", NULL, &fresh, NULL) == 0);
+    db_close();
+}
+
 TEST(wrong_passwords)
 {
     start(SESSION_LIMITS);

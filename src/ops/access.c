@@ -64,6 +64,23 @@ int op_session_get_all_subject_identifiers(
     return 0;
 }
 
+int op_session_logout_subject_identifier(
+    struct call *call, const struct session_logout_subject_identifier_args *a,
+    struct err *err)
+{
+    return session_logout_subject(a->subject_identifier, &call->session.ref, err);
+}
+
+int op_session_change_password(struct call *call,
+                               const struct session_change_password_args *a,
+                               struct err *err)
+{
+    if (!call->session.local_superuser)
+        return err_set(err, ERR_USER_IS_NOT_LOCAL_SUPERUSER,
+                       "only the built-in user has a password here");
+    return session_change_password(a->old_pwd, a->new_pwd, err);
+}
+
 /* ---- task ------------------------------------------------------------------------------------------------ */
 
 int op_task_create(struct call *call, const struct task_create_args *a, struct ref *result,

@@ -15,6 +15,7 @@
 #include "model/ops_lock.h"
 #include "model/rbac.h"
 #include "ops/host_ctx.h"
+#include "ops/licence.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
@@ -281,6 +282,7 @@ int ops_boot(struct err *err)
     boot_host(tx);
     struct ref host = db_first(CLASS_HOST).ref;
     tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_MASTER, &host);
+    boot_licence(tx, &pool, &host);
     if (first)
         boot_network(tx);
     boot_drivers(tx);

@@ -64,6 +64,7 @@ static const struct ops_class_hooks hooks[CLASS_COUNT] = {
     [CLASS_VDI] = { .create = vdi_create, .destroy = vdi_destroy },
     [CLASS_PBD] = { .create = pbd_create, .destroy = pbd_destroy },
     [CLASS_NETWORK] = { .create = network_create, .destroy = network_destroy },
+    [CLASS_SUBJECT] = { .create = subject_create, .destroy = subject_destroy },
     [CLASS_CONSOLE] = { .create = console_create },
     [CLASS_POOL] = { .check_set = pool_check_set },
 };

@@ -23,4 +23,7 @@ int pbd_destroy(struct call *call, const struct ref *self, struct err *err) MUST
 int network_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int network_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
+int subject_create(struct call *call, void *rec, struct ref *result, struct err *err)
+    MUST_CHECK;
+int subject_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
 #endif
