@@ -11,6 +11,7 @@ import wire
 
 KILLS = int(os.environ.get("SERAI_KILLS", "300"))
 SEED = int(os.environ.get("SERAI_SEED") or random.SystemRandom().randrange(1 << 32))
+MACHINE_KILLS = max(1, KILLS // 10)
 CLIENTS = 4
 LOAD_AT_LEAST, LOAD_AT_MOST = 5, 60  # acknowledged writes between two kills
 GONE = (AssertionError, OSError)     # how a client sees the death
@@ -183,3 +184,69 @@ def test_kill_under_load(kernels, directory):
     print("%d kills, %d acknowledged writes, %.1f s" % (KILLS, written, seconds))
     assert written >= KILLS * LOAD_AT_LEAST
     guests.check_log(daemon)
+
+
+def change_machine(vm, choice):
+    state = vm.state()
+    if state == "Halted":
+        vm.start(choice.random() < 0.3)
+    elif state == "Paused":
+        vm.call(choice.choice(["unpause", "hard_shutdown"]))
+    else:
+        vm.call(choice.choice(["pause", "hard_reboot", "hard_shutdown", "hard_shutdown"]))
+
+
+def keep_changing(daemon, vm, choice, done, wrong):
+    try:
+        with daemon.api() as api:
+            vm.api = api
+            while True:
+                change_machine(vm, choice)
+                done.append(vm)
+    except GONE as e:
+        if not daemon.dying or (isinstance(e, AssertionError) and "the connection ended" not in str(e)):
+            wrong.append(e)
+    except BaseException as e:  # noqa: B902  told by the main thread
+        wrong.append(e)
+
+
+def test_kill_while_machines_change(kernels, directory):
+    """Machines start, stop and change while the daemon is killed: one QEMU for each record that says so, every time."""
+    print("seed %d: repeat with SERAI_SEED=%d" % (SEED, SEED))
+    choice = random.Random(SEED)
+    daemon = guests.Daemon(directory, kernels).start()
+    with daemon.api() as api:
+        vms = [guests.Guest(daemon, api, "machine %d" % i, kernel="null", memory=16 * guests.MIB) for i in range(3)]
+        for vm in vms:
+            vm.add_disk()
+    try:
+        for life in range(MACHINE_KILLS):
+            daemon.dying, done, wrong = False, [], []
+            threads = [threading.Thread(target=keep_changing, args=(
+                daemon, vm, random.Random("%d/%d/%s" % (SEED, life, vm.uuid)), done, wrong)) for vm in vms]
+            goal = choice.randint(0, 6)
+            for t in threads:
+                t.start()
+            guests.until("changes", lambda: wrong or len(done) >= goal, step=0.001)
+            daemon.dying = True
+            daemon.kill()
+            for t in threads:
+                t.join()
+            assert not wrong, wrong
+            before = daemon.machines()
+            daemon.start()
+            with daemon.api() as api:
+                guests.check_whole(daemon, api)
+            # Those that had been started for good are the same processes.
+            assert set(daemon.machines()) <= set(before)
+        with daemon.api() as api:
+            for vm in vms:
+                vm.api = api
+                vm.remove()
+            guests.check_whole(daemon, api)
+        assert daemon.stop()[0] == 0
+        guests.check_log(daemon)
+    finally:
+        if daemon.process.poll() is None:
+            daemon.kill()
+        daemon.end_machines()
