@@ -13,7 +13,7 @@ KILLS = int(os.environ.get("SERAI_KILLS", "300"))
 SEED = int(os.environ.get("SERAI_SEED") or random.SystemRandom().randrange(1 << 32))
 MACHINE_KILLS = max(1, KILLS // 10)
 CLIENTS = 4
-LOAD_AT_LEAST, LOAD_AT_MOST = 5, 60  # acknowledged writes between two kills
+LOAD_AT_LEAST, LOAD_AT_MOST = 5, 30  # acknowledged writes between two kills
 GONE = (AssertionError, OSError)     # how a client sees the death
 
 
