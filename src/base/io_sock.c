@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
-#define FDS_MAX 32 /* in one message; the kernel's own limit is 253 */
+#define FDS_MAX 64 /* in one message; the kernel's own limit is 253 */
 
 /* The address of path. One that does not fit sun_path is reached through its directory, held open as
  * *dir_fd_out for as long as the address is used; a name of its own of up to about 80 bytes fits. */
