@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How this rootd was started, and what it worked out at its start; after that read-only, so that the process made for
+ * each request has its copy. And the table of verbs. */
+#ifndef ROOTD_ROOTD_H
+#define ROOTD_ROOTD_H
+
+#include <sys/types.h>
+
+#include "rootd/cgroup.h"
+#include "rootd/filter.h"
+#include "rootd/jail.h"
+#include "rootd/request.h"
+
+#define ROOTD_UID_BASE  1879048192U /* the first beyond what systemd gives to containers */
+#define ROOTD_UID_COUNT 65536U
+
+struct config {
+    const char *socket, *run_dir, *qemu, *shutdown;
+    uid_t user; /* whose requests are taken, beside root's */
+    gid_t group;
+    uint32_t uid_base, uid_count;
+    struct cgroup cgroup;
+    struct jail jail;
+    struct filter filter; /* for what runs in a jail */
+};
+
+/* The verbs; what each does and takes stands in verbs.c. */
+extern const struct verb verbs[];
+extern const size_t n_verbs;
+
+int spawn_vm(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
+int spawn_end_vm(const struct config *c, const struct request *r, struct buf *out,
+                 int *fd_out);
+int auth_pam(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
+int power_host(const struct config *c, const struct request *r, struct buf *out,
+               int *fd_out);
+#endif
