@@ -63,7 +63,10 @@ static void change(struct vhd_io *io)
     c = NULL;
     if (!ok)
         return;
-    REQUIRE(vhd_chain_open(io, "i.vhd", 0, &c, NULL) == 0);
+    struct err err = { 0 };
+    if (vhd_chain_open(io, "i.vhd", 0, &c, &err) < 0)
+        (void)fprintf(stderr, "%s\n", err.detail);
+    REQUIRE(c);
     REQUIRE(vhd_chain_read(c, back, n, last, NULL) == 0);
     REQUIRE(memcmp(back, data, n) == 0);
     vhd_chain_close(c);

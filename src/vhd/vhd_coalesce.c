@@ -16,7 +16,29 @@ struct copy {
     struct vhd_chain *to;
     uint8_t *data;
     uint8_t bits[512];
+    bool fresh; /* the parent has nothing there: zeros need not be written */
 };
+
+#define SKIPPED UINT64_C(4096)
+
+/* Only the pages that are not zero. */
+static int write_fresh(struct copy *x, uint64_t len, uint64_t at, struct err *err)
+{
+    uint64_t from = 0, to = 0;
+
+    while (to < len) {
+        uint64_t n = MIN(SKIPPED, len - to);
+        bool zero = is_zero(x->data + to, (size_t)n);
+        if (zero && to > from
+            && vhd_chain_write(x->to, x->data + from, to - from, at + from, err) < 0)
+            return -1;
+        to += n;
+        if (zero)
+            from = to;
+    }
+    return to > from ? vhd_chain_write(x->to, x->data + from, to - from, at + from, err)
+                     : 0;
+}
 
 static int copy_run(struct copy *x, uint32_t block, uint32_t from, uint32_t to,
                     struct err *err)
@@ -31,6 +53,8 @@ static int copy_run(struct copy *x, uint32_t block, uint32_t from, uint32_t to,
                        vhd_image_data_at(x->img, block) + (uint64_t)from * VHD_SECTOR, err)
         < 0)
         return -1;
+    if (x->fresh)
+        return write_fresh(x, len, at, err);
     if (is_zero(x->data, (size_t)len))
         return vhd_chain_zero(x->to, len, at, err);
     return vhd_chain_write(x->to, x->data, len, at, err);
@@ -44,6 +68,8 @@ static int copy_block(struct copy *x, uint32_t block, struct err *err)
                        vhd_image_bitmap_at(x->img, block), err)
         < 0)
         return -1;
+    uint64_t unit = (uint64_t)block * x->img->block_bytes >> VHD_UNIT_SHIFT;
+    x->fresh = x->img->block_bytes == VHD_UNIT_BYTES && x->to->word[unit] == 0;
     while (to < per) {
         for (from = to; from < per && !vhd_format_bit(x->bits, from); from++)
             ;
@@ -98,6 +124,8 @@ static int merge(const struct vhd_io *io, const char *path, const char *parent_p
                           &parent, err)
                < 0)
         return -1;
+    if (vhd_chain_leaf(parent)->kind == VHD_KIND_DYNAMIC)
+        vhd_space_sparse(vhd_chain_leaf(parent));
     if (vhd_coalesce_copy(img, parent, err) < 0) {
         IGNORE(vhd_chain_finish(parent, NULL)); /* what was copied is right, if not all */
         return -1;

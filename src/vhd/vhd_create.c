@@ -187,7 +187,7 @@ static int publish(const struct file *f, const char *path, struct err *err)
         return vhd_io_failed(err, "syncing", f->path);
     if (ops->link(ctx, f->path, path) < 0)
         return vhd_io_failed(err, "creating", path);
-    if (ops->unlink(ctx, f->path) < 0)
+    if (ops->unlink(ctx, f->path) < 0 && errno != ENOENT)
         return vhd_io_failed(err, "removing", f->path);
     if (!VHD_PLANTED(VHD_PLANT_DIR_SYNC) && ops->fsync_dir(ctx, path) < 0)
         return vhd_io_failed(err, "syncing the directory of", path);
@@ -240,17 +240,17 @@ int vhd_create_child(const struct vhd_io *io, const char *parent_path, const cha
     return vhd_create(io, path, &spec, err);
 }
 
-/* Is there our spare room in front of the table? Nothing else lies there then. */
-static bool has_spare(const struct vhd_image *img)
+/* Is what lies in front of the table laid out as ours, also with the new header: footer, header, locators, room? */
+static bool has_spare(const struct vhd_image *img, const struct vhd_header *now)
 {
-    if (img->footer.data_offset != AT_HEADER)
+    if (img->footer.data_offset != AT_HEADER || img->header.bat_offset < VHD_BAT_OFFSET
+        || now->bat_offset < VHD_BAT_OFFSET)
         return false;
     for (size_t i = 0; i < img->n_meta; i++)
-        if (img->meta[i].start < AT_SPARE + SPARE_BYTES && img->meta[i].end > AT_SPARE)
+        if (img->meta[i].start < VHD_BAT_OFFSET && img->meta[i].end > AT_SPARE)
             return false;
-    /* A block of another writer may start there. */
     for (uint32_t b = 0; b < img->n_blocks; b++)
-        if (img->bat[b] < (AT_SPARE + SPARE_BYTES) / VHD_SECTOR)
+        if (img->bat[b] < VHD_BAT_OFFSET / VHD_SECTOR)
             return false;
     return true;
 }
@@ -317,7 +317,7 @@ static int switch_header(struct vhd_image *img, const struct vhd_footer *footer,
     struct vhd_footer f = *footer;
     struct vhd_header h = *header;
     uint64_t home = f.data_offset;
-    bool ours = has_spare(img);
+    bool ours = has_spare(img, header);
     uint64_t end = img->space.end;
     uint64_t loc_at = locators ? locator_place(img, ours) : 0;
     uint64_t spare = ours ? AT_SPARE : img->space.end;
@@ -346,6 +346,41 @@ static int switch_header(struct vhd_image *img, const struct vhd_footer *footer,
         img->space.ready_end = 0;
     img->footer = f;
     img->header = h;
+    return 0;
+}
+
+int vhd_create_settle(struct vhd_image *img, struct err *err)
+{
+    uint8_t locators[N_OUR_LOCATORS * VHD_LOCATOR_BYTES];
+    bool child = vhd_image_differencing(img);
+    struct vhd_footer f = img->footer;
+
+    if (f.data_offset != AT_SPARE || img->header.bat_offset < VHD_BAT_OFFSET
+        || memcmp(f.creator, VHD_CREATOR, 4) != 0)
+        return 0;
+    for (uint32_t b = 0; b < img->n_blocks; b++)
+        if (img->bat[b] < AT_SPARE / VHD_SECTOR)
+            return 0;
+    if (vhd_image_read(img, locators, sizeof(locators), AT_SPARE + VHD_HEADER_BYTES, err)
+            < 0
+        || write_header(img, img->header, AT_HEADER, AT_LOCATORS, child ? locators : NULL,
+                        err)
+               < 0)
+        return -1;
+    f.data_offset = AT_HEADER;
+    if (write_footer(img, &f, err) < 0)
+        return -1;
+    forget_meta(img, AT_SPARE);
+    put_meta(img, AT_HEADER, VHD_HEADER_BYTES);
+    for (size_t i = 0; child && i < N_OUR_LOCATORS; i++) {
+        if (!img->header.loc[i].code)
+            continue;
+        forget_meta(img, img->header.loc[i].offset);
+        img->header.loc[i].offset = AT_LOCATORS + i * VHD_LOCATOR_BYTES;
+        put_meta(img, img->header.loc[i].offset, VHD_LOCATOR_BYTES);
+    }
+    img->footer = f;
+    img->tail_ok = false;
     return 0;
 }
 
@@ -488,11 +523,10 @@ int vhd_resize(struct vhd_chain *c, uint64_t bytes, struct err *err)
         || (n > img->n_blocks && grow_table(img, &h, n, err) < 0))
         return -1;
     bool moved = h.bat_offset != img->header.bat_offset;
-    if (moved && img->has_batmap) {
-        /* The batmap's place follows from the table's, so the file is no longer of blktap's kind. */
-        memcpy(f.creator, VHD_CREATOR, 4);
-        f.creator_version = CREATOR_VERSION;
-    }
+    /* Readers take the size from where the creator is known to put it, and blktap's batmap would have to grow
+     * with the table: from now on this is a file of ours. */
+    memcpy(f.creator, VHD_CREATOR, 4);
+    f.creator_version = CREATOR_VERSION;
     if (grow_memory(img, n, err) < 0)
         return -1;
     uint64_t old_table = img->header.bat_offset;
@@ -503,6 +537,7 @@ int vhd_resize(struct vhd_chain *c, uint64_t bytes, struct err *err)
         return -1;
     }
     img->footer = f;
+    img->has_batmap = false;
     img->tail_ok = false;
     img->n_blocks = n;
     img->bytes = bytes;

@@ -27,6 +27,9 @@ int vhd_resize(struct vhd_chain *c, uint64_t bytes, struct err *err) MUST_CHECK;
 int vhd_reparent(struct vhd_image *child, const struct vhd_image *parent, struct err *err)
     MUST_CHECK;
 
+/* Opening for writing: a header change that a crash cut off after it took effect is completed. */
+int vhd_create_settle(struct vhd_image *img, struct err *err) MUST_CHECK;
+
 /* vhd_coalesce.c. Merge the image at path into its parent and remove it. children: all images whose parent
  * it is; with none, the parent takes its name (leaf coalesce). The parent may have no other child. Can be
  * called again after a crash at any point, as long as path is there. */

@@ -12,6 +12,7 @@
 #include "api/errors.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "vhd/vhd_create.h"
 
 #ifdef VHD_PLANT
 enum vhd_plant vhd_plant;
@@ -204,7 +205,7 @@ static int start_writing(struct vhd_image *img, struct err *err)
     if (!img->bat_dirty)
         return -1;
     if (img->head_ok)
-        return 0;
+        return vhd_create_settle(img, err);
     /* The one at the end is about to go when blocks are added. */
     vhd_format_footer_write(&img->footer, b);
     if (vhd_image_write(img, b, sizeof(b), 0, err) < 0 || vhd_image_sync(img, err) < 0)

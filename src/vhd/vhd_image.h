@@ -13,7 +13,8 @@
 #define VHD_BAT_OFFSET   UINT64_C(8192)
 #define VHD_BAT_RESERVED ((VHD_MAX_BYTES / VHD_BLOCK_BYTES) * 4)
 #define VHD_AHEAD_BYTES  (UINT64_C(64) << 20)
-#define VHD_BAT_PAGE     1024 /* entries written together: 4 KiB */
+#define VHD_AHEAD_SPARSE (UINT64_C(1) << 30) /* holes cost nothing */
+#define VHD_BAT_PAGE     1024                /* entries written together: 4 KiB */
 
 enum vhd_open_flags {
     VHD_OPEN_WRITE = 1,
@@ -119,7 +120,8 @@ struct vhd_space_step {
     size_t n_punch;
 };
 
-void vhd_space_done(struct vhd_image *img); /* frees */
+void vhd_space_done(struct vhd_image *img);   /* frees */
+void vhd_space_sparse(struct vhd_image *img); /* from now on leave holes */
 /* Note the slots between the blocks; sorted: all used entries, ascending. */
 void vhd_space_find(struct vhd_image *img, const uint32_t *sorted, size_t n);
 bool vhd_space_take(struct vhd_image *img, uint32_t *sector_out);

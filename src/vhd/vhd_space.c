@@ -14,6 +14,12 @@ void vhd_space_done(struct vhd_image *img)
     vec_done(&img->space.pending);
 }
 
+void vhd_space_sparse(struct vhd_image *img)
+{
+    img->space.sparse = true;
+    img->space.ahead = VHD_AHEAD_SPARSE;
+}
+
 /* The block that starts at or behind pos: its data on a 4 KiB boundary, its bitmap right before it. */
 static uint64_t slot_at(const struct vhd_image *img, uint64_t pos)
 {

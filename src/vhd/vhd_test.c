@@ -47,7 +47,7 @@ static void open_leaf(struct model *m)
 
 /* An image as another writer would make it: small blocks, the table right behind the header. */
 static void make_small(struct model *m, const char *name, uint32_t block_bytes,
-                       uint64_t bytes)
+                       uint64_t bytes, const struct uuid *parent)
 {
     struct vhd_footer f = { .data_offset = 512,
                             .current_bytes = bytes,
@@ -60,12 +60,18 @@ static void make_small(struct model *m, const char *name, uint32_t block_bytes,
     h.entries = (uint32_t)((bytes + block_bytes - 1) / block_bytes);
     memcpy(f.creator, "test", 4);
     size_t table = ((size_t)h.entries * 4 + 511) & ~(size_t)511;
-    uint8_t *ff = mem_alloc(table);
+    uint8_t *ff = mem_alloc(table + VHD_LOCATOR_BYTES);
     memset(ff, 0xff, table);
+    if (parent) {
+        size_t n = vhd_format_locator_make(VHD_LOC_W2RU, "d0.vhd", ff + table);
+        h.loc[0] = (struct vhd_locator){ VHD_LOC_W2RU, 512, (uint32_t)n, 1536 + table };
+        h.parent_uuid = *parent;
+        f.type = VHD_DIFFERENCING;
+    }
     vhd_format_footer_write(&f, b);
     int file = sim_fs_import(&m->sim.fs, name, b, 512);
-    sim_fs_write(&m->sim.fs, file, ff, table, 1536);
-    sim_fs_write(&m->sim.fs, file, b, 512, 1536 + table);
+    sim_fs_write(&m->sim.fs, file, ff, table + VHD_LOCATOR_BYTES, 1536);
+    sim_fs_write(&m->sim.fs, file, b, 512, 1536 + table + VHD_LOCATOR_BYTES);
     vhd_format_header_write(&h, b);
     sim_fs_write(&m->sim.fs, file, b, 1024, 512);
     free(ff);
@@ -83,7 +89,7 @@ static struct model *model_new(uint32_t block_bytes, uint64_t seed)
     m->next_name = 1;
     memcpy(m->leaf, "d0.vhd", 7);
     if (block_bytes)
-        make_small(m, m->leaf, block_bytes, spec.bytes);
+        make_small(m, m->leaf, block_bytes, spec.bytes, NULL);
     else
         good(vhd_create(&m->io, m->leaf, &spec, &err), &err);
     open_leaf(m);
@@ -278,6 +284,76 @@ TEST(random_operations_small_blocks)
     model_run(2 * 1024 * 1024, 8, 120);
 }
 
+/* Others put the table right behind the header: growing and re-parenting must not use the room that our own
+ * images have there. */
+TEST(tight_layouts)
+{
+    static const uint32_t sizes[] = { 4096, 65536, 2 * 1024 * 1024 };
+
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        struct model *m = model_new(sizes[i], 30 + i);
+        struct err err = { 0 };
+        model_write(m);
+        good(vhd_chain_finish(m->c, &err), &err);
+        make_small(m, "d1.vhd", sizes[i], m->c->bytes, &vhd_chain_leaf(m->c)->footer.uuid);
+        vhd_chain_close(m->c);
+        memcpy(m->leaf, "d1.vhd", 7);
+        m->next_name = 2;
+        open_leaf(m);
+        model_write(m);
+        model_snapshot(m);
+        model_write(m);
+        model_live_coalesce(m); /* d1 into d0 */
+        model_compare(m);
+        model_snapshot(m);
+        model_reopen(m);
+        model_compare(m);
+        model_free(m);
+
+        m = model_new(0, 40 + i);
+        model_write(m);
+        good(vhd_chain_finish(m->c, &err), &err);
+        make_small(m, "d1.vhd", sizes[i], m->c->bytes, &vhd_chain_leaf(m->c)->footer.uuid);
+        good(vhd_create_child(&m->io, "d0.vhd", "d2.vhd", &err), &err);
+        vhd_chain_close(m->c);
+        memcpy(m->leaf, "d1.vhd", 7);
+        open_leaf(m);
+        model_write(m);
+        for (int k = 0; k < 3; k++) {
+            struct vhd_image *to = NULL; /* an empty child of its parent holds the same */
+            good(vhd_chain_flush(m->c, &err), &err);
+            good(vhd_image_open(&m->io, k == 1 ? "d0.vhd" : "d2.vhd", 0, &to, &err), &err);
+            good(vhd_reparent(vhd_chain_leaf(m->c), to, &err), &err);
+            vhd_image_close(to);
+            model_write(m);
+            model_reopen(m);
+            CHECK_INT(m->c->n, k == 1 ? 2 : 3);
+            model_compare(m);
+            model_resize(m);
+            model_write(m);
+            model_reopen(m);
+            model_compare(m);
+        }
+        model_free(m);
+    }
+    for (uint64_t blocks = 1; blocks < 2900;
+         blocks += 113) { /* tables of many lengths in the gap */
+        struct model *m = model_new(0, 50);
+        struct err err = { 0 };
+        vhd_chain_close(m->c);
+        make_small(m, "t.vhd", 4096, 32256, NULL);
+        memcpy(m->leaf, "t.vhd", 6);
+        open_leaf(m);
+        memset(m->want, 0, sizeof(m->want));
+        model_write(m);
+        good(vhd_resize(m->c, 2 * MIB + blocks * 3584 / 512 * 512, &err), &err);
+        model_write(m);
+        model_reopen(m);
+        model_compare(m);
+        model_free(m);
+    }
+}
+
 TEST(fifty_layers)
 {
     struct model *m = model_new(0, 9);
@@ -447,6 +523,43 @@ TEST(bit_flips)
         sim_fs_write(&m->sim.fs, file, &x, 1, at);
     }
     CHECK(refused > 1024 * 8);
+    model_free(m);
+}
+
+/* A crash between the two halves of a header change leaves the header in its second place: the next writer
+ * brings it home, since some readers look for it at 512 only. */
+TEST(header_comes_home)
+{
+    struct model *m = model_new(0, 17);
+    struct err err = { 0 };
+    uint8_t b[512];
+    int seen = 0;
+
+    model_write(m);
+    model_snapshot(m);
+    model_write(m);
+    good(vhd_chain_flush(m->c, &err), &err);
+    for (long n = 1; n < 12 && m->c->bytes <= 10 * MIB; n++) {
+        m->sim.fail_at = n;
+        m->sim.fail_sticky = true;
+        if (vhd_resize(m->c, m->c->bytes + 2 * MIB, &err) == 0)
+            break;
+        err_done(&err);
+        m->sim.fail_at = 0;
+        vhd_chain_close(TAKE(m->c));
+        int file = sim_fs_find(&m->sim.fs, m->leaf);
+        sim_fs_read(&m->sim.fs, file, b, sizeof(b), 0);
+        seen += be64(b + 16) != 512;
+        open_leaf(m);
+        sim_fs_read(&m->sim.fs, file, b, sizeof(b), 0);
+        CHECK_INT(be64(b + 16), 512);
+        model_compare(m);
+        CHECK_STR(m->c->layer[0]->path, "d0.vhd");
+    }
+    m->sim.fail_at = 0;
+    CHECK(seen > 0);
+    model_reopen(m);
+    model_compare(m);
     model_free(m);
 }
 

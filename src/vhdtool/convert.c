@@ -133,7 +133,7 @@ static int to_vhd(struct convert *x, struct err *err)
         return -1;
     int rc = vhd_chain_open(io, x->out, VHD_OPEN_WRITE, &x->to, err);
     if (rc == 0) {
-        vhd_chain_leaf(x->to)->space.sparse = true;
+        vhd_space_sparse(vhd_chain_leaf(x->to));
         rc = copy(x, err);
     }
     if (rc == 0)
@@ -141,6 +141,31 @@ static int to_vhd(struct convert *x, struct err *err)
     vhd_chain_close(x->to);
     if (rc < 0)
         (void)unlink(x->out);
+    return rc;
+}
+
+int convert_onto(const char *raw, const char *image, struct err *err)
+{
+    AUTO(vhd_chain_cleanup) struct vhd_chain *from = NULL;
+    AUTO(vhd_chain_cleanup) struct vhd_chain *to = NULL;
+    struct convert x = { .raw_in = -1, .raw_out = -1, .out = image };
+
+    if (vhd_chain_open(io, raw, VHD_OPEN_RAW, &from, err) < 0
+        || vhd_chain_open(io, image, VHD_OPEN_WRITE, &to, err) < 0)
+        return -1;
+    if (from->bytes > to->bytes)
+        return vhd_io_bad(err, "EINVAL", "%s is larger than the disk of %s", raw, image);
+    x.from = from;
+    x.to = to;
+    x.raw_in = from->layer[0]->handle;
+    x.buf = vhd_io_alloc(1, PIECE, err);
+    if (!x.buf)
+        return -1;
+    vhd_space_sparse(vhd_chain_leaf(to));
+    int rc = copy(&x, err);
+    if (rc == 0)
+        rc = vhd_chain_finish(to, err);
+    free(x.buf);
     return rc;
 }
 

@@ -186,6 +186,11 @@ static int cmd_convert(char **args, int n, const struct options *o, struct err *
     return convert(args[0], str_eq(from, "raw"), args[1], to_raw, err);
 }
 
+static int cmd_write(char **args, int n, const struct options *o, struct err *err)
+{
+    return convert_onto(args[1], args[0], err);
+}
+
 /* All images in the directory of path whose parent has that uuid. */
 static int find_children(const char *path, const struct uuid *uuid, const char *except,
                          char ***out, size_t *n_out, struct err *err)
@@ -258,6 +263,7 @@ static const struct command commands[] = {
     { "reparent", "reparent FILE PARENT", 2, 2, cmd_reparent },
     { "resize", "resize FILE SIZE", 2, 2, cmd_resize },
     { "repair", "repair FILE", 1, 1, cmd_repair },
+    { "write", "write FILE RAW", 2, 2, cmd_write },
     { "convert", "convert IN OUT --to raw|vhd [--from raw|vhd]", 2, 2, cmd_convert },
 };
 

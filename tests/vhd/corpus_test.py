@@ -77,25 +77,32 @@ def reject(image, path, out):
     print(f"#   {r.stderr.strip().replace(str(path.parent), '.')}")
 
 
+def unpack(tmp):
+    """The images, sparse: most of one is zeros. Their directory."""
+    with tarfile.open(HERE / "corpus.tar.xz") as tar:
+        for m in tar:
+            to = pathlib.Path(tmp) / m.name
+            to.parent.mkdir(parents=True, exist_ok=True)
+            if not m.isfile():
+                continue
+            with open(to, "wb") as f, tar.extractfile(m) as src:
+                while piece := src.read(65536):
+                    if piece.count(0) == len(piece):
+                        f.seek(len(piece), 1)
+                    else:
+                        f.write(piece)
+                f.truncate(m.size)
+    return pathlib.Path(tmp) / "vhd-corpus"
+
+
 def main():
     images = json.loads((HERE / "MANIFEST.json").read_text())["images"]
     failed = 0
     print(f"1..{len(images)}")
     with tempfile.TemporaryDirectory() as tmp:
-        with tarfile.open(HERE / "corpus.tar.xz") as tar:
-            for m in tar:  # sparse on disk: most of an image is zeros
-                to = pathlib.Path(tmp) / m.name
-                to.parent.mkdir(parents=True, exist_ok=True)
-                if m.isfile():
-                    with open(to, "wb") as f, tar.extractfile(m) as src:
-                        while piece := src.read(65536):
-                            if piece.count(0) == len(piece):
-                                f.seek(len(piece), 1)
-                            else:
-                                f.write(piece)
-                        f.truncate(m.size)
+        where = unpack(tmp)
         for n, image in enumerate(images, 1):
-            path = pathlib.Path(tmp) / "vhd-corpus" / image["file"]
+            path = where / image["file"]
             try:
                 {"accept": accept, "recover": recover, "reject": reject}[image["expect"]](
                     image, path, pathlib.Path(tmp) / "out.raw")
