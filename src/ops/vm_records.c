@@ -115,7 +115,8 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
         make_console(tx, ref, CONSOLE_PROTOCOL_RFB);
         make_console(tx, ref, CONSOLE_PROTOCOL_VT100);
     }
-    set_devices(tx, vm, true);
+    if (!was_live) /* a device made since the start waits for the next one */
+        set_devices(tx, vm, true);
     op_refresh(tx, CLASS_VM, ref);
 }
 
