@@ -79,6 +79,13 @@ static bool fits_beside(const struct vm_rule *r, uint64_t running)
     return (running & ~r->beside) == 0;
 }
 
+bool vm_starting(const struct vm_rec *vm)
+{
+    return (running_ops(&vm->current_operations)
+            & (BIT(VM_OPERATIONS_START) | BIT(VM_OPERATIONS_START_ON)))
+           != 0;
+}
+
 static bool vm_blocked(const struct vm_rec *vm, int op, const char **code_out)
 {
     for (size_t i = 0; i < vm->blocked_operations.n; i++)
@@ -163,6 +170,17 @@ static void vm_why(const struct ref *self, const void *rec, int op, struct err *
     }
 }
 
+int vm_check_devices_free(const struct ref *ref, struct err *err)
+{
+    const struct vm_rec *vm = db_get(CLASS_VM, ref);
+    char text[REF_TEXT_SIZE];
+    if (!vm || !vm_starting(vm))
+        return 0;
+    ref_text(ref, text);
+    other_operation(CLASS_VM, text, F_VM_ALLOWED_OPERATIONS, &vm->current_operations, err);
+    return -1;
+}
+
 /* ---- VBD and VIF ------------------------------------------------------------------------------------- */
 
 static void vbd_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
@@ -174,7 +192,7 @@ static void vbd_allowed(const struct ref *self, const void *rec, uint64_t *allow
     if (!vm || vbd->current_operations.n)
         return;
     bool live = vm->power_state == VM_POWER_STATE_RUNNING
-                || vm->power_state == VM_POWER_STATE_PAUSED;
+                || vm->power_state == VM_POWER_STATE_PAUSED || vm_starting(vm);
     if (!live && vm->power_state == VM_POWER_STATE_HALTED)
         *allowed |= BIT(VBD_OPERATIONS_ATTACH);
     if (!live && vbd->type == VBD_TYPE_CD)
@@ -211,7 +229,8 @@ static void vif_allowed(const struct ref *self, const void *rec, uint64_t *allow
     (void)self;
     const struct vif_rec *vif = rec;
     const struct vm_rec *vm = db_get(CLASS_VM, &vif->VM);
-    if (vm && vm->power_state == VM_POWER_STATE_HALTED && !vif->current_operations.n)
+    if (vm && vm->power_state == VM_POWER_STATE_HALTED && !vm_starting(vm)
+        && !vif->current_operations.n)
         *allowed |= BIT(VIF_OPERATIONS_ATTACH);
 }
 
@@ -225,13 +244,40 @@ static void vif_why(const struct ref *self, const void *rec, int op, struct err 
 
 /* ---- VDI and SR -------------------------------------------------------------------------------------- */
 
-static bool vdi_attached(const struct vdi_rec *vdi) REQUIRES(db_mutex)
+/* Has the machine behind this VBD the disk open, or is it just about to? */
+static bool vbd_holds(const struct vbd_rec *vbd) REQUIRES(db_mutex)
+{
+    const struct vm_rec *vm = db_get(CLASS_VM, &vbd->VM);
+    return vbd->currently_attached || (vm && vm_starting(vm));
+}
+
+bool vm_disk_attached(const struct vdi_rec *vdi)
 {
     for (size_t i = 0; i < vdi->VBDs.n; i++)
-        if (((const struct vbd_rec *)db_get(CLASS_VBD, &vdi->VBDs.v[i]))
-                ->currently_attached)
+        if (vbd_holds(db_get(CLASS_VBD, &vdi->VBDs.v[i])))
             return true;
     return false;
+}
+
+int vm_check_disk_free(const struct ref *vm, const struct vbd_rec *vbd, struct err *err)
+{
+    const struct vdi_rec *vdi = db_get(CLASS_VDI, &vbd->VDI);
+    char text[REF_TEXT_SIZE];
+    ref_text(&vbd->VDI, text);
+    if (!vdi || vdi->read_only || vdi->sharable)
+        return 0;
+    if (vdi->current_operations.n) {
+        other_operation(CLASS_VDI, text, F_VDI_ALLOWED_OPERATIONS, &vdi->current_operations,
+                        err);
+        return -1;
+    }
+    for (size_t i = 0; i < vdi->VBDs.n; i++) {
+        const struct vbd_rec *other = db_get(CLASS_VBD, &vdi->VBDs.v[i]);
+        if (!ref_eq(&other->VM, vm) && vbd_holds(other)
+            && (vbd->mode == VBD_MODE_RW || other->mode == VBD_MODE_RW))
+            return err_set(err, ERR_VDI_IN_USE, text, "attach");
+    }
+    return 0;
 }
 
 static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
@@ -243,7 +289,7 @@ static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allow
     uint64_t running = running_ops(&vdi->current_operations);
     if (running & ~copying)
         return;
-    bool attached = vdi_attached(vdi);
+    bool attached = vm_disk_attached(vdi);
     *allowed |= BIT(VDI_OPERATIONS_UPDATE);
     if (!attached || vdi->read_only)
         *allowed |= copying;
@@ -261,7 +307,7 @@ static void vdi_why(const struct ref *self, const void *rec, int op, struct err 
     if (vdi->current_operations.n)
         other_operation(CLASS_VDI, text, F_VDI_ALLOWED_OPERATIONS, &vdi->current_operations,
                         err);
-    else if (vdi_attached(vdi))
+    else if (vm_disk_attached(vdi))
         (void)err_set(err, ERR_VDI_IN_USE, text,
                       op_name(CLASS_VDI, F_VDI_ALLOWED_OPERATIONS, op));
     else

@@ -38,7 +38,7 @@ static int place_vbd(struct vbd_rec *vbd, const struct vm_rec *vm, struct err *e
 static int check_vbd(struct vbd_rec *vbd, struct err *err) REQUIRES(db_mutex)
 {
     const struct vm_rec *vm = call_get(CLASS_VM, &vbd->VM, err);
-    if (!vm || place_vbd(vbd, vm, err))
+    if (!vm || vm_check_devices_free(&vbd->VM, err) || place_vbd(vbd, vm, err))
         return -1;
     if (vbd->type == VBD_TYPE_CD && vbd->mode != VBD_MODE_RO)
         return err_set(err, ERR_VBD_CDS_MUST_BE_READONLY);
@@ -89,6 +89,10 @@ int vbd_destroy(struct call *call, const struct ref *self, struct err *err)
     if (!vbd || vbd->currently_attached) {
         tx_abort(tx);
         return vbd ? err_set(err, ERR_DEVICE_ALREADY_ATTACHED, text) : -1;
+    }
+    if (vm_check_devices_free(&vbd->VM, err)) {
+        tx_abort(tx);
+        return -1;
     }
     struct ref vdi = vbd->VDI;
     tx_destroy(tx, self);
@@ -173,7 +177,8 @@ static int check_vif(struct vif_rec *vif, struct err *err) REQUIRES(db_mutex)
 {
     const struct vm_rec *vm = call_get(CLASS_VM, &vif->VM, err);
     int64_t n;
-    if (!vm || !call_get(CLASS_NETWORK, &vif->network, err))
+    if (!vm || !call_get(CLASS_NETWORK, &vif->network, err)
+        || vm_check_devices_free(&vif->VM, err))
         return -1;
     bool taken[VMSPEC_NICS_MAX] = { false };
     for (size_t i = 0; i < vm->VIFs.n; i++)
@@ -227,6 +232,10 @@ int vif_destroy(struct call *call, const struct ref *self, struct err *err)
     if (!vif || vif->currently_attached) {
         tx_abort(tx);
         return vif ? err_set(err, ERR_DEVICE_ALREADY_ATTACHED, text) : -1;
+    }
+    if (vm_check_devices_free(&vif->VM, err)) {
+        tx_abort(tx);
+        return -1;
     }
     tx_destroy(tx, self);
     return tx_commit(tx, err);

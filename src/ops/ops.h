@@ -39,8 +39,10 @@ int vdi_import_raw(struct call *call, const struct ref *vdi,
                    uint64_t length /* UINT64_MAX: unknown */,
                    ssize_t (*read)(void *arg, void *p, size_t n), void *arg,
                    struct err *err) MUST_CHECK;
+/* The disk is held until vdi_export_end(). */
 int vdi_export_raw(struct call *call, const struct ref *vdi, int *fd_out,
                    uint64_t *size_out, struct err *err) MUST_CHECK;
+void vdi_export_end(struct call *call, const struct ref *vdi, int *fd);
 /* Resolve a console reference or VM uuid/ref of an HTTP console request to the VM and protocol. text: vt100 instead of rfb. */
 int console_resolve(const char *ref_or_uuid, char vm_uuid_out[static UUID_TEXT_SIZE],
                     bool *text_out, struct err *err) MUST_CHECK;

@@ -15,6 +15,7 @@
 #include "ops/hooks.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
+#include "ops/vm.h"
 
 #define VDI_MAX_BYTES \
     (2040ull << 30) /* what a VHD can hold; the disk format that follows keeps to it */
@@ -185,31 +186,56 @@ int op_vdi_set_sharable(struct call *call, const struct vdi_set_sharable_args *a
 
 #define TRANSFER_CHUNK (1u << 20)
 
-/* A copy of the record and an open volume; the VDI must be in nobody's running machine when written. */
-static int open_transfer(const struct ref *ref, bool read_only, uint64_t *size_out,
-                         struct err *err)
+/* An open volume of a disk that the caller holds by an operation. */
+static int open_held(const struct ref *ref, bool read_only, uint64_t *size_out,
+                     struct err *err)
 {
     char text[REF_TEXT_SIZE];
     ref_text(ref, text);
     db_lock();
     const struct vdi_rec *rec = call_get(CLASS_VDI, ref, err);
     struct vdi_rec *copy = rec ? record_copy(&schema_classes[CLASS_VDI], rec) : NULL;
-    bool attached = false;
-    for (size_t i = 0; rec && i < rec->VBDs.n; i++)
-        attached |= ((const struct vbd_rec *)db_get(CLASS_VBD, &rec->VBDs.v[i]))
-                        ->currently_attached;
     db_unlock();
     if (!copy)
         return -1;
     int fd = -1;
-    if (attached && !(read_only && copy->read_only))
-        (void)err_set(err, ERR_VDI_IN_USE, text, read_only ? "export" : "import");
-    else if (!read_only && copy->read_only)
+    if (!read_only && copy->read_only)
         (void)err_set(err, ERR_VDI_READONLY, text);
     else
         fd = storage_open_vdi(copy, read_only, err);
     *size_out = (uint64_t)copy->virtual_size;
     record_free(&schema_classes[CLASS_VDI], copy);
+    return fd;
+}
+
+/* Hold the disk for writing. "blocked" is for what has no name among the operations; nobody may ask for it, so what stands
+ * against it is looked at here, after the entry that keeps machines from starting with the disk. */
+static int hold_for_writing(const struct call *call, const struct ref *ref, struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    if (op_begin_forced(CLASS_VDI, ref, "blocked", &call->task, err))
+        return -1;
+    db_lock();
+    const struct vdi_rec *vdi = db_get(CLASS_VDI, ref);
+    bool attached = vdi && vm_disk_attached(vdi);
+    db_unlock();
+    if (!attached)
+        return 0;
+    op_end(CLASS_VDI, ref, &call->task);
+    ref_text(ref, text);
+    return err_set(err, ERR_VDI_IN_USE, text, "import");
+}
+
+/* Hold the disk for a transfer: nobody's machine has it while it is written, nobody writes it while it is read. */
+static int open_transfer(const struct call *call, const struct ref *ref, bool read_only,
+                         uint64_t *size_out, struct err *err)
+{
+    if (read_only ? op_begin(CLASS_VDI, ref, "copy", &call->task, err)
+                  : hold_for_writing(call, ref, err))
+        return -1;
+    int fd = open_held(ref, read_only, size_out, err);
+    if (fd < 0)
+        op_end(CLASS_VDI, ref, &call->task);
     return fd;
 }
 
@@ -270,14 +296,11 @@ static int import_too_long(const struct ref *vdi, uint64_t length, uint64_t size
     return err_detail(err, "the image is larger than the disk of %" PRIu64 " bytes", size);
 }
 
-int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length,
-                   ssize_t (*read_fn)(void *arg, void *p, size_t n), void *arg,
-                   struct err *err)
+static int import_raw(struct call *call, const struct ref *vdi, int fd, uint64_t size,
+                      uint64_t length, ssize_t (*read_fn)(void *arg, void *p, size_t n),
+                      void *arg, struct err *err)
 {
-    uint64_t size, done = 0;
-    AUTO(close_fd) int fd = open_transfer(vdi, false, &size, err);
-    if (fd < 0)
-        return -1;
+    uint64_t done = 0;
     AUTO(free_str) char *chunk = mem_alloc(TRANSFER_CHUNK);
     for (ssize_t n = 1; n > 0 && done < length; done += (uint64_t)n) {
         n = read_chunk(read_fn, arg, chunk, length - done);
@@ -296,13 +319,31 @@ int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length,
     return 0;
 }
 
+int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length,
+                   ssize_t (*read_fn)(void *arg, void *p, size_t n), void *arg,
+                   struct err *err)
+{
+    uint64_t size;
+    AUTO(close_fd) int fd = open_transfer(call, vdi, false, &size, err);
+    if (fd < 0)
+        return -1;
+    int rc = import_raw(call, vdi, fd, size, length, read_fn, arg, err);
+    op_end(CLASS_VDI, vdi, &call->task);
+    return rc;
+}
+
 int vdi_export_raw(struct call *call, const struct ref *vdi, int *fd_out,
                    uint64_t *size_out, struct err *err)
 {
-    (void)call;
-    int fd = open_transfer(vdi, true, size_out, err);
+    int fd = open_transfer(call, vdi, true, size_out, err);
     if (fd < 0)
         return -1;
     *fd_out = fd;
     return 0;
+}
+
+void vdi_export_end(struct call *call, const struct ref *vdi, int *fd)
+{
+    close_fd(fd);
+    op_end(CLASS_VDI, vdi, &call->task);
 }

@@ -187,10 +187,13 @@ static int clone_disks(struct call *call, struct clone_src *s, const struct ref 
         const struct vdi_rec *vdi = call_get(CLASS_VDI, &vbd->VDI, err);
         struct ref to = !vdi ? REF_NULL : ref_is_null(sr) ? vdi->SR : *sr;
         db_unlock();
-        if (!vdi
-            || storage_copy_vdi(call, &vbd->VDI, &to, STORAGE_FOR_VM,
-                                (double)done / (double)disks,
-                                (double)(done + 1) / (double)disks, &s->new_vdis[i], err))
+        if (!vdi || op_begin(CLASS_VDI, &vbd->VDI, "clone", &call->task, err))
+            return -1;
+        int rc = storage_copy_vdi(call, &vbd->VDI, &to, STORAGE_FOR_VM,
+                                  (double)done / (double)disks,
+                                  (double)(done + 1) / (double)disks, &s->new_vdis[i], err);
+        op_end(CLASS_VDI, &vbd->VDI, &call->task);
+        if (rc)
             return -1;
         done++;
         vbd->VDI = s->new_vdis[i];

@@ -53,6 +53,16 @@ bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE]);
 /* Start the machine of a VM that dispatch has locked. paused: build it and leave it stopped. */
 int vm_power_on(struct call *call, const struct ref *vm, bool paused, struct err *err)
     MUST_CHECK;
+/* Is its machine being built? Then its devices are taken, although none says "attached" yet. */
+bool vm_starting(const struct vm_rec *vm);
+/* 0, or OTHER_OPERATION_IN_PROGRESS while its machine is being built: the devices must stay what they are. */
+int vm_check_devices_free(const struct ref *ref, struct err *err)
+    MUST_CHECK REQUIRES(db_mutex);
+/* Does any machine have the disk, or is it about to? */
+bool vm_disk_attached(const struct vdi_rec *vdi) REQUIRES(db_mutex);
+/* May the machine of vm use the disk now? Errors: VDI_IN_USE(vdi, operation), OTHER_OPERATION_IN_PROGRESS(VDI, ...). */
+int vm_check_disk_free(const struct ref *vm, const struct vbd_rec *vbd, struct err *err)
+    MUST_CHECK REQUIRES(db_mutex);
 /* A new uuid-like random MAC address, locally administered, as text. */
 void vif_random_mac(char out[static 18]);
 

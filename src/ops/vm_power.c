@@ -68,8 +68,8 @@ static int resolve_boot_file(const struct vm_rec *vm, const char *name, char **p
         name, host_ctx.kernel_dir);
 }
 
-static int copy_disk(const struct vbd_rec *vbd, struct vm_parts *p, struct err *err)
-    REQUIRES(db_mutex)
+static int copy_disk(const struct ref *vm, const struct vbd_rec *vbd, struct vm_parts *p,
+                     struct err *err) REQUIRES(db_mutex)
 {
     if (p->n_disks == VMSPEC_DISKS_MAX)
         return err_set(err, ERR_DEVICE_ALREADY_EXISTS, vbd->userdevice);
@@ -77,7 +77,7 @@ static int copy_disk(const struct vbd_rec *vbd, struct vm_parts *p, struct err *
     *d = (struct vm_part_disk){ .fd = -1 };
     if (!ref_is_null(&vbd->VDI)) {
         const struct vdi_rec *vdi = call_get(CLASS_VDI, &vbd->VDI, err);
-        if (!vdi)
+        if (!vdi || vm_check_disk_free(vm, vbd, err))
             return -1;
         d->vdi = record_copy(&schema_classes[CLASS_VDI], vdi);
         size_t n = 0;
@@ -101,7 +101,7 @@ static int copy_parts(const struct ref *ref, struct vm_parts *p, struct err *err
     p->vm = record_copy(&schema_classes[CLASS_VM], vm);
     for (size_t i = 0; i < vm->VBDs.n; i++) {
         const struct vbd_rec *vbd = db_get(CLASS_VBD, &vm->VBDs.v[i]);
-        if (vbd->type != VBD_TYPE_FLOPPY && copy_disk(vbd, p, err))
+        if (vbd->type != VBD_TYPE_FLOPPY && copy_disk(ref, vbd, p, err))
             goto out;
     }
     for (size_t i = 0; i < vm->VIFs.n && i < VMSPEC_NICS_MAX; i++) {

@@ -279,8 +279,8 @@ static void send_export(struct transfer *t)
 {
     AUTO(free_str) char *vdi = http_arg(t->x->req, "vdi");
     AUTO(err_done) struct err err = { 0 };
-    AUTO(close_fd) int fd = -1;
     uint64_t size = 0;
+    int fd = -1;
 
     if (check_format(t->x, &err) != 0
         || by_ref_or_uuid(CLASS_VDI, vdi ? vdi : "", &t->vdi, &err) != 0) {
@@ -296,6 +296,7 @@ static void send_export(struct transfer *t)
         (void)err_set(&err, ERR_SR_BACKEND_FAILURE, "", "the transfer broke off", "");
         (void)err_detail(&err, "sending the disk: %m");
     }
+    vdi_export_end(&t->call, &t->vdi, &fd);
     log_end(t, "export", &err);
     if (t->auth.has_task)
         task_end(&t->auth.task, "", &err);

@@ -7,7 +7,9 @@ import time
 import pytest
 
 import wire
+from conftest import Daemon
 
+SIZE = 2 << 20  # disks are made in steps of 2 MiB
 VIF = {"device": "0", "MAC": "", "MTU": 1500, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
 
 
@@ -87,3 +89,88 @@ def test_destroyed_while_it_is_written(daemon, api, cls):
             t.join()
         assert ended == ["HANDLE_INVALID"] * 4
     api.call("VM.destroy", vm)
+
+
+def new_vdi(api, size=SIZE):
+    return api.call("VDI.create", {"name_label": "d", "SR": api.call("pool.get_default_SR", api.pool()),
+                                   "virtual_size": size, "type": "user"})
+
+
+def add_vbd(api, vm, vdi, **fields):
+    return api.call("VBD.create", dict({"VM": vm, "VDI": vdi, "userdevice": "autodetect", "bootable": False, "mode": "RW",
+                                        "type": "Disk", "unpluggable": True, "empty": False, "other_config": {},
+                                        "qos_algorithm_type": "", "qos_algorithm_params": {}}, **fields))
+
+
+def test_a_disk_has_one_writer(api, kernel):
+    """The second machine is told so in the API's words, and one that only reads is refused as well."""
+    vdi, first, second = new_vdi(api), guest(api, kernel), guest(api, kernel)
+    add_vbd(api, first, vdi)
+    vbd = add_vbd(api, second, vdi, mode="RO")
+    api.call("VM.start", first, False, False)
+    error = api.fails("VM.start", second, False, False)
+    assert (error.code, error.params) == ("VDI_IN_USE", [vdi, "attach"])
+    assert api.call("VM.get_power_state", second) == "Halted"
+    error = api.fails("VM.clone", second, "copy of a disk in use")
+    assert (error.code, error.params) == ("VDI_IN_USE", [vdi, "clone"])
+    api.call("VM.hard_shutdown", first)
+    api.call("VM.start", second, False, False)
+    api.call("VM.hard_shutdown", second)
+    api.call("VBD.destroy", vbd)
+    for vm in (first, second):
+        api.call("VM.destroy", vm)
+    api.call("VDI.destroy", vdi)
+
+
+def test_a_transfer_holds_its_disk(daemon, api, kernel):
+    vdi, vm = new_vdi(api), guest(api, kernel)
+    add_vbd(api, vm, vdi)
+    with daemon.connect() as raw:
+        raw.send("PUT /import_raw_vdi?vdi=%s&session_id=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                 % (vdi, api.session, SIZE))
+        assert raw.head()[0] == 200
+        raw.send(b"x")
+        until = time.monotonic() + 20
+        while list(api.call("VDI.get_current_operations", vdi).values()) != ["blocked"]:
+            assert time.monotonic() < until
+        for call in (("VDI.destroy", vdi), ("VM.start", vm, False, False), ("VM.clone", vm, "x")):
+            assert api.fails(*call).code == "OTHER_OPERATION_IN_PROGRESS", call
+        task = api.call("task.create", "second import", "")
+        with daemon.connect() as other:
+            other.request("PUT", "/import_raw_vdi?vdi=%s&session_id=%s&task_id=%s" % (vdi, api.session, task), b"y")
+        assert api.wait_task(task)["error_info"][0] == "OTHER_OPERATION_IN_PROGRESS"
+        api.call("task.destroy", task)
+    until = time.monotonic() + 20
+    while api.call("VDI.get_current_operations", vdi):
+        assert time.monotonic() < until
+    api.call("VM.start", vm, False, False)
+    export = "/export_raw_vdi?vdi=%s&session_id=%s" % (vdi, api.session)
+    with daemon.connect() as raw:
+        assert raw.request("GET", export).status == 500
+    api.call("VM.hard_shutdown", vm)
+    with daemon.connect() as raw:
+        answer = raw.request("GET", export)
+    assert answer.status == 200 and len(answer.body) == SIZE
+    assert api.call("VDI.get_current_operations", vdi) == {}
+    api.call("VM.destroy", vm)
+    api.call("VDI.destroy", vdi)
+
+
+def test_devices_made_later_are_not_attached(directory):
+    """A daemon that finds a machine again believes its records, not that the machine has all that was added since."""
+    daemon = Daemon(directory).start()
+    (daemon.state / "kernels" / "kernel").write_bytes(b"")
+    api = daemon.api()
+    vm, vdi = guest(api, "kernel"), new_vdi(api)
+    first = add_vbd(api, vm, new_vdi(api))
+    api.call("VM.start", vm, False, False)
+    later = add_vbd(api, vm, vdi)
+    assert [api.call("VBD.get_currently_attached", v) for v in (first, later)] == [True, False]
+    daemon.stop()
+    daemon.start()
+    api = daemon.api()
+    assert api.call("VM.get_power_state", vm) == "Running"
+    assert [api.call("VBD.get_currently_attached", v) for v in (first, later)] == [True, False]
+    assert [api.call("VDI.get_allowed_operations", vdi).count("destroy")] == [1]
+    api.call("VM.hard_shutdown", vm)
+    daemon.stop()
