@@ -11,6 +11,7 @@
 
 #include "base/deadline.h"
 #include "base/err.h"
+#include "host/metrics.h"
 #include "host/vmspec.h"
 
 enum machine_state {
@@ -45,6 +46,27 @@ struct machine_found {
     int pid;
 };
 
+/* Counters since the machine started. */
+struct machine_disk_stats {
+    unsigned slot;
+    uint64_t read_bytes, write_bytes, reads, writes, read_ns, write_ns;
+};
+
+struct machine_nic_stats {
+    unsigned slot;
+    uint64_t rx_bytes, tx_bytes; /* as the guest sees them */
+};
+
+struct machine_stats {
+    double vcpu_seconds[METRICS_VCPUS_MAX]; /* NAN: unknown */
+    unsigned n_vcpus;
+    bool disks_known; /* else the machine did not say in time */
+    struct machine_disk_stats disks[VMSPEC_DISKS_MAX];
+    unsigned n_disks;
+    struct machine_nic_stats nics[VMSPEC_NICS_MAX]; /* those that can be counted */
+    unsigned n_nics;
+};
+
 struct machine_ops {
     const char *name;
     /* Start the machine thread. */
@@ -76,6 +98,10 @@ struct machine_ops {
     /* One guest agent command; *reply_out given text (at most 64 KiB). */
     int (*agent)(const char *uuid, const char *command_json, char **reply_out,
                  const struct deadline *d, struct err *err);
+    /* What it has used. vcpus: the caller's memory of its threads. Only disks may wait, until d, and are left out when d
+     * has passed already. False: no such machine. */
+    bool (*stats)(const char *uuid, struct metrics_vcpus *vcpus, struct machine_stats *out,
+                  const struct deadline *d);
 };
 
 extern const struct machine_ops machine_qemu;

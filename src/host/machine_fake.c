@@ -355,6 +355,35 @@ static int agent(const char *uuid, const char *command_json, char **reply_out,
     return 0;
 }
 
+/* Two processors, a disk and a NIC that are steadily used while the machine runs: each look adds the same. */
+static bool stats(const char *uuid, struct metrics_vcpus *vcpus, struct machine_stats *out,
+                  const struct deadline *d)
+{
+    unsigned looks;
+
+    *out = (struct machine_stats){ 0 };
+    if (state(uuid) == MACHINE_NONE)
+        return false;
+    vcpus->pid += state(uuid) == MACHINE_RUNNING; /* the caller's memory is the counter */
+    looks = (unsigned)vcpus->pid;
+    out->n_vcpus = 2;
+    out->vcpu_seconds[0] = looks * 2.5;
+    out->vcpu_seconds[1] = looks * 1.25;
+    out->disks_known = true;
+    out->n_disks = out->n_nics = 1;
+    out->disks[0] = (struct machine_disk_stats){
+        .read_bytes = looks * UINT64_C(1048576),
+        .write_bytes = looks * UINT64_C(5242880),
+        .reads = looks * UINT64_C(100),
+        .writes = looks * UINT64_C(50),
+        .read_ns = looks * UINT64_C(100) * 2000000,
+        .write_ns = looks * UINT64_C(50) * 4000000,
+    };
+    out->nics[0] = (struct machine_nic_stats){ .rx_bytes = looks * UINT64_C(5000),
+                                               .tx_bytes = looks * UINT64_C(500) };
+    return true;
+}
+
 const struct machine_ops machine_fake = {
     .name = "fake",
     .init = machine_reg_init,
@@ -372,4 +401,5 @@ const struct machine_ops machine_fake = {
     .open_serial = open_serial,
     .wait_off = wait_off,
     .agent = agent,
+    .stats = stats,
 };

@@ -178,6 +178,30 @@ static int agent(const char *uuid, const char *command_json, char **reply_out,
     return agent_command(path, command_json, reply_out, d, err);
 }
 
+/* Networks of user mode count nothing that QEMU would tell: no NICs here. */
+static bool stats(const char *uuid, struct metrics_vcpus *vcpus, struct machine_stats *out,
+                  const struct deadline *d)
+{
+    AUTO(err_done) struct err late = { 0 };
+    int p = pid(uuid);
+    struct qmp *q;
+    json_t *devices = NULL;
+
+    *out = (struct machine_stats){ 0 };
+    if (p < 0)
+        return false;
+    out->n_vcpus = metrics_vcpu_times(vcpus, p, out->vcpu_seconds);
+    q = deadline_passed(d) ? NULL : hold(uuid, false);
+    if (!q)
+        return true;
+    out->disks_known = qmp_command(q, "query-blockstats", NULL, -1, &devices, d, &late)
+                       == 0;
+    qmp_release(q);
+    machine_stats_disks(devices, out);
+    json_decref(devices);
+    return true;
+}
+
 const struct machine_ops machine_qemu = {
     .name = "qemu",
     .init = machine_reg_init,
@@ -195,4 +219,5 @@ const struct machine_ops machine_qemu = {
     .open_serial = open_serial,
     .wait_off = wait_off,
     .agent = agent,
+    .stats = stats,
 };

@@ -285,6 +285,51 @@ TEST(serial_and_states)
     end();
 }
 
+/* The guest asks its serial line again and again: it uses all the time that it gets. */
+TEST(what_it_uses)
+{
+    static struct machine_stats stats;
+    struct metrics_vcpus vcpus = { 0 };
+    struct deadline limit = soon(), d;
+    AUTO(free_str) char *kernel = payload(echo_code, sizeof(echo_code));
+    AUTO(free_str) char *path = str_fmt("%s/disk", test_dir());
+    AUTO(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct vm_spec spec = guest(kernel);
+    int pid;
+
+    CHECK_INT(ftruncate(fd, MIB), 0);
+    spec.disks[0] = (struct vm_disk){ .id = "d0000000-1111-4222-8333-444444444444",
+                                      .slot = 2,
+                                      .source = VM_SOURCE_FILE,
+                                      .fd = fd };
+    spec.n_disks = 1;
+    begin();
+    start(&spec);
+    go();
+    pid = machine_qemu.pid(UUID);
+    do {
+        d = soon();
+        CHECK(machine_qemu.stats(UUID, &vcpus, &stats, &d));
+        CHECK(!deadline_passed(&limit));
+    } while (stats.n_vcpus == 0 || !(stats.vcpu_seconds[0] > 0));
+    CHECK_INT(stats.n_vcpus, spec.vcpus);
+    CHECK(stats.disks_known);
+    CHECK_INT(stats.n_disks, 1);
+    CHECK_INT(stats.disks[0].slot, 2);
+    /* A QEMU that hangs holds nobody up. */
+    CHECK_INT(kill(pid, SIGSTOP), 0);
+    d = deadline_in(1000);
+    CHECK(machine_qemu.stats(UUID, &vcpus, &stats, &d));
+    CHECK(!stats.disks_known && stats.n_disks == 0 && stats.vcpu_seconds[0] > 0);
+    CHECK_INT(kill(pid, SIGCONT), 0);
+    d = soon();
+    CHECK(machine_qemu.stats(UUID, &vcpus, &stats, &d) && stats.disks_known);
+    metrics_vcpus_done(&vcpus);
+    destroy();
+    CHECK(!machine_qemu.stats(UUID, &vcpus, &stats, &d));
+    end();
+}
+
 TEST(vnc)
 {
     struct deadline d = soon();

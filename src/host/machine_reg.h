@@ -65,6 +65,9 @@ void machine_reg_detach(struct machine *m);
 void machine_reg_set(const char *uuid, enum machine_state state, int kind,
                      const char *detail) EXCLUDES(machines_lock);
 
+/* machine_stats.c: the answer to query-blockstats. Pure. */
+void machine_stats_disks(const json_t *devices, struct machine_stats *out);
+
 /* err for a wait that ended with errno ETIMEDOUT, ECANCELED or something else. Always -1. */
 int machine_reg_late(const char *what, struct err *err);
 #endif
