@@ -225,7 +225,8 @@ struct column {
     const struct rrd_text_object *object;
     size_t ds;
     enum rrd_cf cf;
-    size_t newer; /* rows that the table has before this store's newest */
+    int64_t
+        newer; /* rows that the table has before this store's newest; negative: the other way */
 };
 
 typedef VEC(struct column) columns_vec;
@@ -255,9 +256,9 @@ static void add_columns(columns_vec *all, const struct rrd_text_object *o, size_
     for (enum rrd_cf cf = 0; cf < RRD_CF_COUNT; cf++) {
         if ((q->has_cf && cf != q->cf) || !rrd_has_cf(o->rrd, archive, cf))
             continue;
-        for (size_t d = 0; d < rrd_n_ds(o->rrd) && newer >= 0; d++)
+        for (size_t d = 0; d < rrd_n_ds(o->rrd); d++)
             if (enabled(o->rrd, d))
-                vec_push(all, ((struct column){ o, d, cf, (size_t)newer }));
+                vec_push(all, ((struct column){ o, d, cf, newer }));
     }
 }
 
@@ -298,9 +299,9 @@ static void write_row(struct writer *w, const columns_vec *all, size_t archive, 
     w->comma = false;
     for (size_t i = 0; i < all->n; i++) {
         const struct column *c = &all->v[i];
-        double v = row < c->newer
-                       ? NAN
-                       : rrd_get(c->object->rrd, archive, c->cf, c->ds, row - c->newer);
+        int64_t own = (int64_t)row - c->newer;
+        double v = own < 0 ? NAN
+                           : rrd_get(c->object->rrd, archive, c->cf, c->ds, (size_t)own);
 
         value(w, v);
     }
