@@ -23,6 +23,7 @@
 #include "model/event.h"
 #include "model/task.h"
 #include "ops/ops.h"
+#include "ops/stats.h"
 #include "seraid/dispatch.h"
 #include "seraid/listen.h"
 #include "seraid/notify.h"
@@ -250,7 +251,7 @@ static int open_floors(const struct options *o, struct err *err)
     set_base_url();
     if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0)
         return -1;
-    return ops_boot(err);
+    return ops_boot(err) == 0 ? stats_init(o->sample_us, err) : -1;
 }
 
 /* Ready, and the end */
@@ -293,12 +294,14 @@ static void stop(void)
     if (daemon_state.unix_path)
         (void)unlink(daemon_state.unix_path);
     event_stop(true); /* whoever waits for events is answered now */
+    stats_stop();
     quiet = pool_drain(daemon_state.workers, until)
             && pool_drain(daemon_state.tasks, until);
     if (!quiet) {
         log_info("stopped with calls under way");
         _exit(0);
     }
+    stats_done();
     ops_done();
     host_ctx.machine->done();
     db_close();

@@ -25,6 +25,10 @@ const char options_help[] =
     "  --version             print the version and exit\n"
     "  --help                print this text and exit\n"
     "\n"
+    "For tests:\n"
+    "  --machine fake        machines that are not real\n"
+    "  --sample-ms N         measure every N milliseconds as if 5 seconds had passed\n"
+    "\n"
     "Prints one line, \"ready\" and its addresses, once it answers. Ends on SIGTERM or "
     "SIGINT;\n"
     "running machines stay.\n";
@@ -38,6 +42,7 @@ enum option_id {
     OPT_PASSWORD_FILE,
     OPT_LOG_LEVEL,
     OPT_MACHINE,
+    OPT_SAMPLE_MS,
     OPT_VERSION,
     OPT_HELP
 };
@@ -54,7 +59,8 @@ static const struct option_row {
     { "--http", OPT_HTTP, true },
     { "--password-file", OPT_PASSWORD_FILE, true },
     { "--log-level", OPT_LOG_LEVEL, true },
-    { "--machine", OPT_MACHINE, true }, /* "fake" for tests of the API; not in the help */
+    { "--machine", OPT_MACHINE, true }, /* "fake" or "qemu" */
+    { "--sample-ms", OPT_SAMPLE_MS, true },
     { "--version", OPT_VERSION, false },
     { "--help", OPT_HELP, false },
     { "-h", OPT_HELP, false },
@@ -121,6 +127,16 @@ static int set_http(struct options *o, const char *value, struct err *err)
     return 0;
 }
 
+static int set_sample_ms(struct options *o, const char *value, struct err *err)
+{
+    int64_t ms;
+
+    if (!parse_range(value, 1, 60000, &ms))
+        return BAD(err, "%s is 1 to 60000, not \"%s\".", "--sample-ms", value);
+    o->sample_us = ms * 1000;
+    return 0;
+}
+
 static int apply(struct options *o, enum option_id id, const char *value, struct err *err)
 {
     switch (id) {
@@ -136,6 +152,7 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
                        value);
         return 0;
     case OPT_MACHINE: return set_machine(o, value, err);
+    case OPT_SAMPLE_MS: return set_sample_ms(o, value, err);
     case OPT_VERSION: o->version = true; return 0;
     case OPT_HELP: o->help = true; return 0;
     }

@@ -12,6 +12,8 @@ struct options {
     const char *https, *http;            /* NULL: not given */
     const char *password_file;
     enum log_level log_level;
+    int64_t
+        sample_us; /* tests: a round of measurements so often counts as 5 s; 0: real time */
 };
 
 /* Strings are borrowed from argv. A mistake is one sentence in err's detail. */
