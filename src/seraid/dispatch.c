@@ -14,6 +14,7 @@
 #include "model/ops_lock.h"
 #include "ops/ops.h"
 #include "seraid/bind.h"
+#include "seraid/calls.h"
 #include "seraid/explain.h"
 #include "seraid/gate.h"
 #include "seraid/generic.h"
@@ -186,6 +187,7 @@ static int execute_durably(struct call *call, void *args, struct err *err)
         err_move(err, &store);
         rc = -1;
     }
+    calls_count(call->def, clock_now_us() - began_us, rc != 0);
     log_call(call, bind_self(call->def, args), began_us, err);
     return rc;
 }

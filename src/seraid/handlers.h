@@ -11,5 +11,10 @@ void http_transfer_export_raw(struct exchange *x); /* GET /export_raw_vdi */
 void http_transfer_import_raw(struct exchange *x); /* PUT /import_raw_vdi */
 void http_console_connect(struct exchange *x);     /* CONNECT /console */
 void http_console_websocket(struct exchange *x);   /* GET /console with an upgrade */
+void http_rrd_updates(struct exchange *x);         /* GET /rrd_updates */
+void http_rrd_host(struct exchange *x);            /* GET /host_rrd */
+void http_rrd_vm(struct exchange *x);              /* GET /vm_rrd */
+void http_rrd_sr(struct exchange *x);              /* GET /sr_rrd */
+void http_metrics_get(struct exchange *x);         /* GET /metrics */
 void http_web_get(struct exchange *x);             /* GET, anything else */
 #endif

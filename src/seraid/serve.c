@@ -29,6 +29,11 @@ static const struct route routes[] = {
     { HTTP_PUT, "/import_raw_vdi", http_transfer_import_raw },
     { HTTP_CONNECT, "/console", http_console_connect },
     { HTTP_GET, "/console", http_console_websocket },
+    { HTTP_GET, "/rrd_updates", http_rrd_updates },
+    { HTTP_GET, "/host_rrd", http_rrd_host },
+    { HTTP_GET, "/vm_rrd", http_rrd_vm },
+    { HTTP_GET, "/sr_rrd", http_rrd_sr },
+    { HTTP_GET, "/metrics", http_metrics_get },
     { HTTP_GET, "/", http_web_get },
     { HTTP_HEAD, "/", http_web_get },
 };
