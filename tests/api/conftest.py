@@ -95,10 +95,10 @@ def check_log(daemon):
             assert word not in line, line
 
 
-def with_daemon(**options):
+def with_daemon(*arguments, **options):
     """A running daemon in a directory of its own; afterwards it must end cleanly and in time."""
     with tempfile.TemporaryDirectory(prefix="seraid-") as directory:
-        daemon = Daemon(directory, **options).start()
+        daemon = Daemon(directory, *arguments, **options).start()
         try:
             yield daemon
             assert daemon.process.poll() is None, "the daemon died\n" + daemon.log_text()[-4000:]
