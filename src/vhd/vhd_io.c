@@ -37,9 +37,16 @@ int vhd_io_failed(struct err *err, const char *doing, const char *path)
     return err_detail(err, "%s", text);
 }
 
+#ifdef VHD_PLANT
+long vhd_io_alloc_fails; /* the n-th allocation from now; 0: none */
+#    define ALLOC_FAILS (vhd_io_alloc_fails && --vhd_io_alloc_fails == 0)
+#else
+#    define ALLOC_FAILS (false)
+#endif
+
 void *vhd_io_alloc(size_t count, size_t size, struct err *err)
 {
-    void *p = calloc(count ? count : 1, size);
+    void *p = ALLOC_FAILS ? NULL : calloc(count ? count : 1, size);
 
     if (!p)
         (void)vhd_io_bad(err, "ENOMEM", "there is no memory for %zu times %zu bytes", count,

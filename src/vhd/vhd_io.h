@@ -43,4 +43,7 @@ int vhd_io_bad(struct err *err, const char *status, const char *fmt, ...) PRINTF
 int vhd_io_failed(struct err *err, const char *doing, const char *path); /* from errno */
 void *vhd_io_alloc(size_t count, size_t size, struct err *err)
     MUST_CHECK; /* zeroed; NULL with err */
+#ifdef VHD_PLANT
+extern long vhd_io_alloc_fails;
+#endif
 #endif

@@ -375,28 +375,63 @@ TEST(fifty_layers)
     model_free(m);
 }
 
+static bool scenario_files(struct model *m, struct err *err)
+{
+    struct vhd_chain *c = NULL;
+    struct vhd_image *other = NULL;
+    uint8_t buf[4096];
+
+    memset(buf, 0x5a, sizeof(buf));
+    bool done = vhd_create_child(&m->io, "d0.vhd", "d1.vhd", err) == 0
+                && vhd_create_child(&m->io, "d1.vhd", "d2.vhd", err) == 0
+                && vhd_create_child(&m->io, "d1.vhd", "d3.vhd", err) == 0
+                && vhd_chain_open(&m->io, "d2.vhd", VHD_OPEN_WRITE, &c, err) == 0;
+    if (done) {
+        vhd_chain_leaf(c)->space.ahead = 0;
+        /* over data of the base: a bitmap with some bits */
+        done = vhd_chain_write(c, buf, 4096, 3 * MIB + 4096, err) == 0
+               && vhd_chain_zero(c, 4096, 3 * MIB + 512, err) == 0
+               && vhd_chain_flush(c, err) == 0
+               && vhd_image_open(&m->io, "d3.vhd", 0, &other, err) == 0
+               && vhd_reparent(vhd_chain_leaf(c), other, err) == 0
+               && vhd_chain_finish(c, err) == 0;
+    }
+    vhd_image_close(other);
+    vhd_chain_close(c);
+    return done
+           && vhd_coalesce(&m->io, "d3.vhd", (const char *const[]){ "d2.vhd" }, 1, err) == 0
+           && vhd_coalesce(&m->io, "d1.vhd", (const char *const[]){ "d2.vhd" }, 1, err) == 0
+           && vhd_coalesce(&m->io, "d2.vhd", NULL, 0, err) == 0;
+}
+
 /* The n-th call fails, for every n: the disk stays what it was or becomes what it was to be. */
 static bool scenario(struct model *m)
 {
     struct vhd_chain *c = NULL;
-    uint8_t buf[8192];
+    struct vhd_cbt *t = NULL;
+    uint8_t buf[8192], other[512];
     struct err err = { 0 };
     bool done = false;
+    uint64_t len;
+    int layer;
 
     memset(buf, 0x5a, sizeof(buf));
     if (vhd_chain_open(&m->io, "d0.vhd", VHD_OPEN_WRITE, &c, &err) == 0) {
         vhd_chain_leaf(c)->space.ahead = 0;
-        done = vhd_chain_write(c, buf, sizeof(buf), 2 * MIB - 4096, &err) == 0
+        done = vhd_cbt_create(&m->io, "c.cbt", c->bytes, &c->layer[0]->footer.uuid, &err)
+                   == 0
+               && vhd_cbt_open(&m->io, "c.cbt", true, &t, &err) == 0;
+        c->cbt = t;
+        done = done && vhd_chain_status(c, 3 * MIB, &len, &layer, &err) == 0
+               && vhd_chain_read(c, other, 512, 3 * MIB, &err) == 0
+               && vhd_chain_write(c, buf, sizeof(buf), 2 * MIB - 4096, &err) == 0
                && vhd_chain_flush(c, &err) == 0 && vhd_resize(c, 9 * MIB, &err) == 0
-               && vhd_chain_zero(c, 2 * MIB, 0, &err) == 0
-               && vhd_chain_finish(c, &err) == 0;
+               && vhd_chain_zero(c, 2 * MIB, 0, &err) == 0 && vhd_chain_finish(c, &err) == 0
+               && vhd_cbt_finish(t, &err) == 0;
         vhd_chain_close(c);
+        vhd_cbt_close(t);
     }
-    done = done && vhd_create_child(&m->io, "d0.vhd", "d1.vhd", &err) == 0
-           && vhd_create_child(&m->io, "d1.vhd", "d2.vhd", &err) == 0
-           && vhd_coalesce(&m->io, "d1.vhd", (const char *const[]){ "d2.vhd" }, 1, &err)
-                  == 0
-           && vhd_coalesce(&m->io, "d2.vhd", NULL, 0, &err) == 0;
+    done = done && scenario_files(m, &err);
     CHECK(done || err.code);
     err_done(&err);
     return done;
@@ -404,7 +439,7 @@ static bool scenario(struct model *m)
 
 static void check_after_failure(struct model *m)
 {
-    static const char *const names[] = { "d2.vhd", "d1.vhd", "d0.vhd" };
+    static const char *const names[] = { "d3.vhd", "d2.vhd", "d1.vhd", "d0.vhd" };
     struct err err = { 0 };
     uint64_t b[64];
     int found = 0;
@@ -451,6 +486,26 @@ TEST(every_call_fails_once)
                 CHECK(n < 2000);
             }
         }
+}
+
+TEST(every_allocation_fails_once)
+{
+    uint64_t b[64] = { 77 };
+    struct err err = { 0 };
+    bool done = false;
+
+    for (long n = 1; !done; n++) {
+        struct model *m = model_new(0, 11);
+        good(vhd_chain_write(m->c, b, 512, 3 * MIB, &err), &err);
+        good(vhd_chain_finish(m->c, &err), &err);
+        vhd_chain_close(TAKE(m->c));
+        vhd_io_alloc_fails = n;
+        done = scenario(m);
+        vhd_io_alloc_fails = 0;
+        check_after_failure(m);
+        model_free(m);
+        CHECK(n < 1000);
+    }
 }
 
 TEST(failed_flush_is_not_forgotten)
