@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "model/ops_lock.h"
 #include "model/rbac.h"
+#include "ops/blob.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
 #include "ops/ops.h"
@@ -290,7 +291,7 @@ int ops_boot(struct err *err)
     if (tx_commit(tx, err))
         return -1;
     db_set_local_host(&host);
-    if (rbac_init(err) || task_init(err))
+    if (rbac_init(err) || task_init(err) || blob_settle(err))
         return -1;
     (void)FAILPOINT("boot.pool");
     if (boot_storage(err))

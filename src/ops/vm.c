@@ -76,6 +76,7 @@ static void reset_run_state(struct vm_rec *vm)
     vm->is_a_snapshot = false;
     vm->is_control_domain = false;
     vm->is_default_template = false;
+    value_done(schema_classes[CLASS_VM].fields[F_VM_BLOBS].ty, &vm->blobs);
     /* clients look for it in every VM, and write it back where it is missing */
     put_platform_default(vm, "cores-per-socket", "1");
 }
@@ -123,6 +124,12 @@ int vm_destroy(struct call *call, const struct ref *self, struct err *err)
     while (vm && vm->consoles.n) {
         struct ref console = vm->consoles.v[0];
         tx_destroy(tx, &console);
+    }
+    while (vm && vm->blobs.n) {
+        struct ref blob = vm->blobs.v[0].val;
+        tx_map_remove(tx, self, CLASS_VM, F_VM_BLOBS, vm->blobs.v[0].key);
+        if (db_get(CLASS_BLOB, &blob))
+            tx_destroy(tx, &blob); /* its file goes at the next start */
     }
     if (vm) {
         struct ref metrics = vm->metrics;

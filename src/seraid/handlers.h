@@ -6,6 +6,8 @@
 #include "seraid/serve.h"
 
 void http_rpc_post(struct exchange *x);            /* POST, any path */
+void http_blob_get(struct exchange *x);            /* GET /blob */
+void http_blob_put(struct exchange *x);            /* PUT /blob */
 void http_cli_post(struct exchange *x);            /* POST /cli */
 void http_transfer_export_raw(struct exchange *x); /* GET /export_raw_vdi */
 void http_transfer_import_raw(struct exchange *x); /* PUT /import_raw_vdi */

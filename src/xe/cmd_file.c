@@ -153,6 +153,61 @@ static int vm_import(struct xe *x, struct err *err)
                                                              : print_refs(x, result, err);
 }
 
+static int blob_create(struct xe *x, struct err *err)
+{
+    static const char *const owners[][2] = { { "vm-uuid", "VM" },
+                                             { "host-uuid", "host" },
+                                             { "sr-uuid", "SR" },
+                                             { "network-uuid", "network" },
+                                             { "pool-uuid", "pool" } };
+    const char *name, *type = xe_param(x, "mime-type");
+    bool is_public = xe_flag(x, "public");
+    if (xe_need(x, "name", &name, err) < 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
+        const char *uuid = xe_param(x, owners[i][0]);
+        AUTO(free_str) char *owner = NULL, *blob = NULL;
+        if (!uuid)
+            continue;
+        AUTO(free_str) char *method = str_fmt("%s.create_new_blob", owners[i][1]);
+        if (xe_by_uuid(x, owners[i][1], uuid, &owner, err) < 0
+            || xe_call_ref(
+                   x, method,
+                   json_pack("[sssb]", owner, name, type ? type : "", (int)is_public),
+                   &blob, err)
+                   < 0)
+            return -1;
+        return xe_print_uuid(x, "blob", blob, err);
+    }
+    return xe_fail(err,
+                   "Give one of vm-uuid, host-uuid, sr-uuid, network-uuid and pool-uuid");
+}
+
+static int blob_file(struct xe *x, char **path_out, const char **file_out, struct err *err)
+{
+    const char *uuid;
+    AUTO(free_str) char *blob = NULL;
+    if (xe_need(x, "uuid", &uuid, err) < 0 || xe_need(x, "filename", file_out, err) < 0
+        || xe_by_uuid(x, "blob", uuid, &blob, err) < 0)
+        return -1;
+    *path_out = str_fmt("/blob?ref=%s", blob);
+    return 0;
+}
+
+static int blob_get(struct xe *x, struct err *err)
+{
+    AUTO(free_str) char *path = NULL;
+    const char *file;
+    return blob_file(x, &path, &file, err) < 0 ? -1 : download(x, file, path, err);
+}
+
+static int blob_put(struct xe *x, struct err *err)
+{
+    AUTO(free_str) char *path = NULL;
+    const char *file;
+    return blob_file(x, &path, &file, err) < 0 ? -1 : upload(x, file, path, NULL, err);
+}
+
 static int pool_dump_database(struct xe *x, struct err *err)
 {
     const char *file;
@@ -360,6 +415,9 @@ const struct xe_function xe_file_functions[] = {
     { "template-export", export_uuid, NULL },
     { "snapshot-export-to-template", export_uuid, NULL },
     { "vm-import", vm_import, NULL },
+    { "blob-create", blob_create, NULL },
+    { "blob-get", blob_get, NULL },
+    { "blob-put", blob_put, NULL },
     { "pool-dump-database", pool_dump_database, NULL },
     { "pool-restore-database", pool_restore_database, NULL },
     { "console", console, NULL },
