@@ -52,7 +52,8 @@ class Daemon(base.Daemon):
         words = [str(self.build / "seraid")] + words[1:at] + words[at + 2:]
         if not self.small:
             return words
-        script = 'mount -t tmpfs -o size=$1,mode=700 small "$2" && mkdir -p "$2/kernels" && cp "$3" "$2/kernels/null" && shift 3 && exec "$@"'
+        script = ('mount -t tmpfs -o size=$1,mode=700 small "$2" && mkdir -p "$2/kernels" && '
+                  'cp "$3" "$2/kernels/null" && shift 3 && exec "$@"')
         return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(self.small[1]), str(self.small[0]),
                 str(self.kernels["null"])] + words
 
@@ -182,13 +183,13 @@ class Console:
         while (data := self.more(end)) != b"":
             assert data, "the stream did not end in %g s" % limit
 
-    def tick(self):
-        """The number of a tick that is new, and when it came."""
-        while self.more(time.monotonic()):
-            pass
-        self.seen = len(self.text)
-        number = int(self.expect(r"^TICK (\d+)\r$").group(1))
-        return number, time.monotonic()
+    def count(self):
+        """The guest's ticks (ten a second) at some moment between two on our clock: (ticks, asked, answered)."""
+        mark = os.urandom(6).hex()  # a new viewer is shown what was said before, earlier answers among it
+        self.ask("echo " + mark, r"^ECHO %s\r$" % mark)
+        asked = time.monotonic()
+        ticks = int(self.ask("count", r"^COUNT (\d+)\r$").group(1))
+        return ticks, asked, time.monotonic()
 
 
 class Guest:

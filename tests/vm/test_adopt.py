@@ -12,9 +12,8 @@ import pytest
 import guests
 import wire
 from guests import MIB
-from test_lifecycle import check_records
+from test_lifecycle import TICK, check_records
 
-TICK = 0.1  # seconds, in the guest
 STALL = 1.0  # the most that a counter may lag behind
 
 
@@ -29,8 +28,8 @@ def world(directory, kernels):
 
 
 def lag(before, after):
-    """By how much the counter fell behind the clock."""
-    return (after[1] - before[1]) - TICK * (after[0] - before[0])
+    """By how much the counter fell behind the clock, at least: from the one answer to the next question."""
+    return (after[1] - before[2]) - TICK * (after[0] - before[0])
 
 
 def wait_off(vm):
@@ -65,7 +64,7 @@ def test_killed_with_guests_running(world):
         before = []
         for line in lines[:2]:
             line.expect(r"^SERAI_TINY_UP\r$")
-            before.append(line.tick())
+            before.append(line.count())
         paused = null(world, api, "paused")
         paused.start(paused=True)
         vms.append(paused)
@@ -86,7 +85,7 @@ def test_killed_with_guests_running(world):
         guests.check_whole(world, api)
         for vm, tick in zip(vms[:2], before):
             with vm.serial() as line:
-                late = lag(tick, line.tick())
+                late = lag(tick, line.count())
                 print("lag %.2f s" % late)
                 assert late < STALL
                 line.ask("echo still here", r"^ECHO still here\r$")
@@ -194,7 +193,7 @@ def test_rubbish_is_removed(world):
     os.rename(world.state, world.dir / "state.old")
     world.start()
     assert world.machines() == {} and not os.path.exists("/proc/%d/exe" % pid)
-    assert world.machine_dirs() == [] and os.getpid() > 0
+    assert world.machine_dirs() == []
     with world.api() as api:
         assert api.fails("VM.get_by_uuid", uuid).code == "UUID_INVALID"
         guests.check_whole(world, api)
