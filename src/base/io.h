@@ -40,4 +40,6 @@ int io_peer_uid(int sock, unsigned *uid_out) MUST_CHECK; /* SO_PEERCRED */
 int io_listen_tcp(const char *addr, int backlog, char **bound_out)
     MUST_CHECK; /* bound_out: given "ip:port" */
 int io_connect_tcp(const char *host, unsigned port, const struct deadline *d) MUST_CHECK;
+/* What errno of a failed connect says to a user: an unknown name has no errno of its own. */
+const char *io_connect_why(void);
 #endif

@@ -342,3 +342,12 @@ int io_connect_tcp(const char *host, unsigned port, const struct deadline *d)
     errno = saved;
     return fd;
 }
+
+const char *io_connect_why(void)
+{
+    switch (errno) {
+    case EADDRNOTAVAIL: return "There is no host of that name";
+    case EAGAIN: return "The name cannot be looked up now";
+    default: return strerrordesc_np(errno);
+    }
+}

@@ -393,6 +393,9 @@ TEST(tcp_addresses)
     }
     CHECK_INT(io_listen_tcp("192.0.2.1:0", 1, NULL), -1); /* RFC 5737: nobody's */
     CHECK_INT(errno, EADDRNOTAVAIL);
+    CHECK_STR(io_connect_why(), "There is no host of that name");
+    errno = ECONNREFUSED;
+    CHECK_STR(io_connect_why(), "Connection refused");
     AUTO(free_str) char *bound = NULL;
     AUTO(close_fd) int fd = io_listen_tcp("[::1]:0", 1, &bound);
     CHECK(fd >= 0 ? str_starts(bound, "[::1]:")

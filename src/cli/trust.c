@@ -87,7 +87,8 @@ static char *look(const char *host, unsigned port, const struct deadline *d,
 {
     AUTO(close_fd) int fd = io_connect_tcp(host, port, d);
     if (fd < 0) {
-        (void)err_detail(err, "cannot connect to %s port %u: %m", host, port);
+        (void)err_detail(err, "cannot connect to %s port %u: %s", host, port,
+                         io_connect_why());
         return NULL;
     }
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());

@@ -72,7 +72,7 @@ static struct conn *dial(const struct client_target *t, const struct deadline *d
                           : io_connect_tcp(t->host, t->port, d);
     if (fd < 0) {
         transport(err);
-        err_detail(err, "cannot connect to %s: %m", where);
+        err_detail(err, "cannot connect to %s: %s", where, io_connect_why());
         return NULL;
     }
     if (!t->tls)
