@@ -316,9 +316,17 @@ static int create_by_table(struct call *call, void *rec, struct ref *ref_out,
 int generic_create(struct call *call, void *rec, struct ref *ref_out, struct err *err)
 {
     const struct ops_class_hooks *hooks = ops_hooks(call->def->cls);
+    int rc;
 
-    return hooks->create ? hooks->create(call, rec, ref_out, err)
-                         : create_by_table(call, rec, ref_out, err);
+    if (!hooks->create)
+        return create_by_table(call, rec, ref_out, err);
+    db_lock();
+    rc = check_record_refs(class_of(call), rec, err);
+    db_unlock();
+    if (rc == 0)
+        return hooks->create(call, rec, ref_out, err);
+    record_free(class_of(call), rec);
+    return -1;
 }
 
 static int create(struct call *call, void *args, struct err *err)

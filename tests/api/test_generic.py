@@ -175,6 +175,11 @@ def test_dangling_references_are_refused(api):
     assert error.code == "HANDLE_INVALID" and error.params[0] == "host"
     error = api.fails("VM.set_affinity", vm, api.pool())  # an object, but of another class
     assert error.code == "HANDLE_INVALID" and error.params[0] == "host"
+    record = api.call("VM.get_record", vm)
+    count = len(api.call("VM.get_all"))
+    error = api.fails("VM.create", dict(record, affinity=facts.some_ref()))
+    assert error.code == "HANDLE_INVALID" and error.params[0] == "host"
+    assert len(api.call("VM.get_all")) == count
 
 
 def test_unknown_methods(api):
