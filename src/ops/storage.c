@@ -68,12 +68,36 @@ int storage_sr_unplugged(const struct ref *sr, struct sr_handle *out, struct err
     return rc;
 }
 
+/* Drivers name repositories and volumes by uuid; clients know their references. */
+static void say_refs(struct err *err, const struct sr_handle *sr, const char *vdi_uuid)
+{
+    char sr_text[REF_TEXT_SIZE], vdi_text[REF_TEXT_SIZE] = "";
+    struct ref vdi;
+    db_lock();
+    if (db_find_uuid(CLASS_VDI, vdi_uuid, &vdi))
+        ref_text(&vdi, vdi_text);
+    db_unlock();
+    ref_text(&sr->ref, sr_text);
+    for (size_t i = 0; err && i < err->n_params; i++) {
+        const char *text = str_eq(err->params[i], sr->config.uuid) ? sr_text
+                           : str_eq(err->params[i], vdi_uuid)      ? vdi_text
+                                                                   : "";
+        if (!*text)
+            continue;
+        free_str(&err->params[i]);
+        err->params[i] = str_dup(text);
+    }
+}
+
 int storage_open_vdi(const struct vdi_rec *vdi, bool read_only, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
     if (storage_sr(&vdi->SR, &sr, err))
         return -1;
-    return sr.ops->volume_open(&sr.config, vdi->uuid, read_only, err);
+    int fd = sr.ops->volume_open(&sr.config, vdi->uuid, read_only, err);
+    if (fd < 0)
+        say_refs(err, &sr, vdi->uuid);
+    return fd;
 }
 
 /* Space of an SR changed: refresh the record in the same breath. */

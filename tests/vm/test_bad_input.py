@@ -80,7 +80,7 @@ def test_a_missing_disk(daemon, api, null):
     os.rename(path, away)
     for paused in (False, True):
         error = null.fails("start", paused, False)
-        assert (error.code, error.params[1]) == ("VDI_MISSING", api.call("VDI.get_uuid", vdi))
+        assert (error.code, error.params[1]) == ("VDI_MISSING", vdi)
         assert null.state() == "Halted" and null.pid() is None
     path.symlink_to(away)  # not ours to follow
     assert null.fails("start", False, False).code in ("VDI_MISSING", "SR_BACKEND_FAILURE")
