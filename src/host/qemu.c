@@ -133,9 +133,9 @@ static int add_smp(struct build *b)
     unsigned max = MAX(s->vcpus, s->vcpus_max),
              cores = s->cores_per_socket ? s->cores_per_socket : 1;
 
-    if (s->vcpus == 0 || max > 255)
+    if (s->vcpus == 0 || max > VMSPEC_VCPUS_MAX)
         return err_set(b->err, ERR_INVALID_VALUE, "VCPUs_max",
-                       max > 255 ? "more than 255" : "0");
+                       max > VMSPEC_VCPUS_MAX ? "more than 255" : "0");
     if (max % cores != 0)
         return err_set(b->err, ERR_INVALID_VALUE, "cores-per-socket",
                        "does not divide VCPUs_max");

@@ -8,6 +8,7 @@
 
 #define VMSPEC_DISKS_MAX 32
 #define VMSPEC_NICS_MAX  16
+#define VMSPEC_VCPUS_MAX 255 /* what the q35 board of QEMU takes */
 
 enum vm_bus { VM_BUS_VIRTIO, VM_BUS_SATA };
 

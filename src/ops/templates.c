@@ -95,16 +95,22 @@ static struct vm_rec *template_rec(const struct template *t)
     return vm;
 }
 
-/* Made once; what the admin changed or removed of them later is not touched, new rows appear. */
+/* By the label that a template keeps when it is renamed. */
+static bool is_known(const char *label) REQUIRES(db_mutex)
+{
+    for (struct db_iter it = db_first(CLASS_VM); it.rec; db_next(&it)) {
+        const struct vm_rec *vm = it.rec;
+        if (vm->is_default_template && str_eq(vm->reference_label, label))
+            return true;
+    }
+    return false;
+}
+
+/* Made once; what the admin changed of them later is not touched, new rows appear. */
 void boot_templates(struct tx *tx)
 {
     for (size_t i = 0; i < ARRAY_SIZE(templates); i++) {
-        struct ref found;
-        bool known = false;
-        for (size_t k = 0; !known && db_find_name(CLASS_VM, templates[i].name, k, &found);
-             k++)
-            known = ((const struct vm_rec *)db_get(CLASS_VM, &found))->is_default_template;
-        if (known)
+        if (is_known(templates[i].name))
             continue;
         struct vm_metrics_rec *m = record_new(&schema_classes[CLASS_VM_METRICS]);
         m->install_time = m->last_updated = clock_wall_us();

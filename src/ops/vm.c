@@ -34,12 +34,14 @@ static int check_memory_order(const struct vm_rec *vm, struct err *err)
 
 static int check_vcpus(int64_t startup, int64_t max, struct err *err)
 {
-    if (startup >= 1 && max >= startup && max <= 256)
+    bool many = startup >= 1 && (max < 1 || max > VMSPEC_VCPUS_MAX);
+    if (startup >= 1 && !many && startup <= max)
         return 0;
-    AUTO(free_str) char *text = str_fmt("%lld", (long long)startup);
-    (void)err_set(err, ERR_INVALID_VALUE, "VCPUs_at_startup", text);
+    AUTO(free_str) char *text = str_fmt("%lld", (long long)(many ? max : startup));
+    (void)err_set(err, ERR_INVALID_VALUE, many ? "VCPUs_max" : "VCPUs_at_startup", text);
     return err_detail(err,
-                      "VCPUs_at_startup must be 1 to VCPUs_max, and VCPUs_max at most 256");
+                      "VCPUs_at_startup must be 1 to VCPUs_max, and VCPUs_max at most %d",
+                      VMSPEC_VCPUS_MAX);
 }
 
 static struct ref make_metrics(struct tx *tx) REQUIRES(db_mutex)
@@ -392,8 +394,9 @@ int op_vm_set_memory_dynamic_range(struct call *call,
     return set_memory(call, &a->self, -1, -1, MAX(a->min, 0), MAX(a->max, 0), err);
 }
 
-static int set_vcpus(struct call *call, const struct ref *ref, int64_t startup, int64_t max,
-                     struct err *err)
+/* NULL: that one stays as it is. */
+static int set_vcpus(struct call *call, const struct ref *ref, const int64_t *new_startup,
+                     const int64_t *new_max, struct err *err)
 {
     struct tx *tx = call_tx(call);
     const struct vm_rec *vm = call_get(CLASS_VM, ref, err);
@@ -401,8 +404,8 @@ static int set_vcpus(struct call *call, const struct ref *ref, int64_t startup, 
         tx_abort(tx);
         return -1;
     }
-    startup = startup ? startup : vm->VCPUs_at_startup;
-    max = max ? max : vm->VCPUs_max;
+    int64_t startup = new_startup ? *new_startup : vm->VCPUs_at_startup;
+    int64_t max = new_max ? *new_max : vm->VCPUs_max;
     if (vm->power_state != VM_POWER_STATE_HALTED) {
         char text[REF_TEXT_SIZE];
         ref_text(ref, text);
@@ -421,14 +424,14 @@ static int set_vcpus(struct call *call, const struct ref *ref, int64_t startup, 
 int op_vm_set_vcpus_max(struct call *call, const struct vm_set_vcpus_max_args *a,
                         struct err *err)
 {
-    return set_vcpus(call, &a->self, 0, a->value ? a->value : -1, err);
+    return set_vcpus(call, &a->self, NULL, &a->value, err);
 }
 
 int op_vm_set_vcpus_at_startup(struct call *call,
                                const struct vm_set_vcpus_at_startup_args *a,
                                struct err *err)
 {
-    return set_vcpus(call, &a->self, a->value ? a->value : -1, 0, err);
+    return set_vcpus(call, &a->self, &a->value, NULL, err);
 }
 
 static int set_enum(struct call *call, const struct ref *ref, unsigned field, int value,

@@ -123,7 +123,7 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
 {
     const struct vm_rec *vm = p->vm;
     if (vm->VCPUs_at_startup < 1 || vm->VCPUs_max < vm->VCPUs_at_startup
-        || vm->VCPUs_max > 256)
+        || vm->VCPUs_max > VMSPEC_VCPUS_MAX)
         return err_set(err, ERR_INVALID_VALUE, "VCPUs_at_startup",
                        "must be 1 to VCPUs_max");
     int64_t cores = 1;

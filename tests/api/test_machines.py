@@ -174,3 +174,26 @@ def test_devices_made_later_are_not_attached(directory):
     assert [api.call("VDI.get_allowed_operations", vdi).count("destroy")] == [1]
     api.call("VM.hard_shutdown", vm)
     daemon.stop()
+
+
+def test_numbers_of_processors(api):
+    vm = api.new_vm("processors")
+    for call, value, field in (("max", 300, "VCPUs_max"), ("max", 0, "VCPUs_max"), ("max", 256, "VCPUs_max"),
+                               ("at_startup", 0, "VCPUs_at_startup"), ("at_startup", 2, "VCPUs_at_startup")):
+        error = api.fails("VM.set_VCPUs_" + call, vm, value)
+        assert (error.code, error.params) == ("INVALID_VALUE", [field, str(value)])
+    api.call("VM.set_VCPUs_max", vm, 255)
+    api.call("VM.destroy", vm)
+
+
+def test_a_renamed_template_is_not_made_again(directory):
+    daemon = Daemon(directory).start()
+    api = daemon.api()
+    (template,) = api.call("VM.get_by_name_label", "Other install media")
+    count = len(api.call("VM.get_all"))
+    api.call("VM.set_name_label", template, "Anything")
+    daemon.stop()
+    daemon.start()
+    api = daemon.api()
+    assert api.call("VM.get_name_label", template) == "Anything" and len(api.call("VM.get_all")) == count
+    daemon.stop()
