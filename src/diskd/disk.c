@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests and pieces. A request is planned unit by unit; each plan becomes a piece with its file
+ * operations. Where the plan needs something first (bitmaps, space, a flush) or a pool is empty, the
+ * request waits in a list and goes on from where it was. Thread: the disk's loop. */
+#include "diskd/disk.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "diskd/disk_priv.h"
+
+static void end_request(struct disk *d, struct disk_req *r)
+{
+    d->n_active--;
+    if (r->error)
+        d->stats.errors++;
+    r->done(r);
+    disk_settle(d);
+}
+
+static bool stops(const struct disk *d, int error)
+{
+    return error == ENOSPC || error == EDQUOT ? d->policy.stop_enospc
+                                              : error == EIO && d->policy.stop_eio;
+}
+
+static void stop_request(struct disk *d, struct disk_req *r)
+{
+    int error = r->error;
+    bool first = d->stop_error == 0;
+
+    d->n_active--;
+    r->error = 0;
+    r->pos = 0;
+    r->n_extents = 0;
+    r->planned = false;
+    list_add_tail(&d->stopped, &r->link);
+    d->stop_error = error;
+    if (first && d->stop_fn)
+        d->stop_fn(d->stop_arg);
+    disk_settle(d);
+}
+
+/* All of it is planned, or it failed; its pieces have ended. */
+static void finish(struct disk *d, struct disk_req *r)
+{
+    if (r->error && stops(d, r->error))
+        stop_request(d, r);
+    else if (!r->error && r->fua && (r->kind == DISK_WRITE || r->kind == DISK_ZERO))
+        disk_flush_join(d, r);
+    else
+        end_request(d, r);
+}
+
+void disk_wait(struct disk *d, struct disk_req *r, enum wait_for why)
+{
+    list_add_tail(&d->wait[why], &r->link);
+}
+
+void disk_wake(struct disk *d, enum wait_for why)
+{
+    struct list mine = LIST_INIT(mine);
+
+    while (!list_empty(&d->wait[why])) {
+        struct list *it = d->wait[why].next;
+        list_remove(it);
+        list_add_tail(&mine, it);
+    }
+    while (!list_empty(&mine)) {
+        struct disk_req *r = list_entry(mine.next, struct disk_req, link);
+        list_remove(&r->link);
+        disk_run(d, r);
+    }
+}
+
+static void fail(struct disk *d, struct disk_req *r, int error)
+{
+    if (!r->error)
+        r->error = error;
+    r->planned = true;
+    if (r->n_pieces == 0)
+        finish(d, r);
+}
+
+void disk_fail_waiting(struct disk *d, enum wait_for why, uint32_t unit, int error)
+{
+    struct list mine = LIST_INIT(mine);
+
+    list_for_each_safe(it, &d->wait[why]) {
+        struct disk_req *r = list_entry(it, struct disk_req, link);
+        if (why == WAIT_MAP && (uint32_t)((r->offset + r->pos) >> VHD_UNIT_SHIFT) != unit)
+            continue;
+        list_remove(it);
+        list_add_tail(&mine, it);
+    }
+    while (!list_empty(&mine)) {
+        struct disk_req *r = list_entry(mine.next, struct disk_req, link);
+        list_remove(&r->link);
+        fail(d, r, error);
+    }
+}
+
+static void end_piece(struct disk *d, struct piece *p)
+{
+    struct disk_req *r = p->req;
+    unsigned epoch = p->epoch;
+
+    if (p->writes) {
+        vhd_plan_wrote(d->chain, p->offset, p->len, p->error == 0);
+        d->n_written++;
+    }
+    if (p->error && !r->error)
+        r->error = p->error;
+    list_add_tail(&d->free_pieces, &p->link);
+    r->n_pieces--;
+    if (--d->inflight[epoch] == 0 && epoch != d->epoch)
+        disk_flush_left(d);
+    if (r->planned && r->n_pieces == 0)
+        finish(d, r);
+}
+
+static void io_done(struct aio_op *op, int64_t res)
+{
+    struct io *io = CONTAINER_OF(op, struct io, op);
+    struct disk *d = io->disk;
+    struct piece *p = io->piece;
+
+    if (res < 0 && !p->error)
+        p->error = (int)-res;
+    list_add_tail(&d->free_ios, &op->link);
+    d->n_free_ios++;
+    if (--p->n_ops == 0)
+        end_piece(d, p);
+    if (!list_empty(&d->wait[WAIT_OPS]))
+        disk_wake(d, WAIT_OPS);
+}
+
+static void start_io(struct disk *d, struct piece *p, const struct vhd_seg *seg,
+                     uint8_t *buf)
+{
+    static const enum aio_kind kinds[] = {
+        [DISK_READ] = AIO_READ, [DISK_WRITE] = AIO_WRITE, [DISK_ZERO] = AIO_PUNCH
+    };
+    struct io *io = CONTAINER_OF(d->free_ios.next, struct io, op.link);
+
+    list_remove(&io->op.link);
+    d->n_free_ios--;
+    io->piece = p;
+    io->op.done = io_done;
+    io->op.kind = kinds[p->req->kind];
+    io->op.fd = seg->image->handle;
+    io->op.buf = buf;
+    io->op.offset = seg->offset;
+    io->op.len = seg->len;
+    p->n_ops++;
+    aio_submit(d->aio, &io->op);
+}
+
+static void start_piece(struct disk *d, struct disk_req *r, uint64_t len,
+                        const struct vhd_seg *segs, size_t n)
+{
+    struct piece *p = list_entry(d->free_pieces.next, struct piece, link);
+    uint8_t *buf = r->buf ? r->buf + r->pos : d->zeros;
+
+    list_remove(&p->link);
+    *p = (struct piece){ .req = r,
+                         .offset = r->offset + r->pos,
+                         .len = len,
+                         .epoch = d->epoch,
+                         .writes = r->kind != DISK_READ };
+    list_init(&p->link);
+    d->inflight[p->epoch]++;
+    r->n_pieces++;
+    r->pos += len;
+    p->n_ops = 1; /* ours, until all are started */
+    for (size_t i = 0; i < n; i++) {
+        if (segs[i].image)
+            start_io(d, p, &segs[i], buf);
+        else
+            memset(buf, 0, segs[i].len);
+        buf += segs[i].len;
+    }
+    if (--p->n_ops == 0)
+        end_piece(d, p);
+}
+
+static enum vhd_plan plan(struct disk *d, struct disk_req *r, uint64_t *len,
+                          struct vhd_seg *segs, size_t *n)
+{
+    size_t max = MIN(d->n_free_ios, (size_t)VHD_SEGS);
+    uint64_t at = r->offset + r->pos;
+
+    *len = r->len - r->pos;
+    switch (r->kind) {
+    case DISK_READ: return vhd_plan_read(d->chain, at, len, segs, max, n);
+    case DISK_WRITE: return vhd_plan_write(d->chain, at, len, segs, max, n, NULL);
+    default: return vhd_plan_zero(d->chain, at, len, segs, max, n, NULL);
+    }
+}
+
+/* The extents that follow from one unit; false: its bitmaps are needed. */
+static bool add_extent(struct disk *d, struct disk_req *r)
+{
+    uint64_t at = r->offset + r->pos, len = 0;
+    uint32_t unit = (uint32_t)(at >> VHD_UNIT_SHIFT);
+    int layer = -1;
+
+    if (!r->extents) {
+        r->error = EINVAL;
+        return true;
+    }
+    if (vhd_word_state(d->chain->word[unit]) == VHD_WORD_MIXED)
+        return false;
+    if (vhd_chain_status(d->chain, at, &len, &layer, NULL) < 0) {
+        r->error = EIO;
+        return true;
+    }
+    struct disk_extent *last = r->n_extents ? &r->extents[r->n_extents - 1] : NULL;
+    len = MIN(len, r->len - r->pos);
+    if (last && last->hole == (layer < 0)) {
+        last->len += len;
+    } else if (r->n_extents == r->max_extents) {
+        r->len = r->pos; /* no more room: this is the answer */
+        return true;
+    } else {
+        r->extents[r->n_extents++] = (struct disk_extent){ len, layer < 0 };
+    }
+    r->pos += len;
+    return true;
+}
+
+static void need_map(struct disk *d, struct disk_req *r)
+{
+    if (d->n_free_ios == 0) {
+        disk_wait(d, r, WAIT_OPS);
+        return;
+    }
+    disk_wait(
+        d, r,
+        WAIT_MAP); /* before, because bitmaps may need no I/O: then r has gone on when this returns */
+    int error = disk_fetch_map(d, (uint32_t)((r->offset + r->pos) >> VHD_UNIT_SHIFT));
+    if (error == 0)
+        return;
+    list_remove(&r->link);
+    if (error == EAGAIN) {
+        disk_wait(d, r, WAIT_FLUSH);
+        disk_flush_join(d, NULL);
+    } else {
+        fail(d, r, error);
+    }
+}
+
+static void need(struct disk *d, struct disk_req *r, enum vhd_plan what)
+{
+    switch (what) {
+    case VHD_PLAN_MAP: need_map(d, r); break;
+    case VHD_PLAN_SPACE:
+        d->stats.space_stalls++;
+        disk_wait(d, r, WAIT_SPACE);
+        disk_fetch_space(d);
+        break;
+    case VHD_PLAN_FLUSH:
+        if (d->chain->failed) {
+            fail(d, r, EIO);
+        } else {
+            disk_wait(d, r, WAIT_FLUSH);
+            disk_flush_join(d, NULL);
+        }
+        break;
+    default: fail(d, r, ENOMEM); break;
+    }
+}
+
+void disk_run(struct disk *d, struct disk_req *r)
+{
+    struct vhd_seg segs[VHD_SEGS];
+    uint64_t len;
+    size_t n;
+
+    while (r->pos < r->len && !r->error) {
+        if (r->kind == DISK_STATUS) {
+            if (!add_extent(d, r)) {
+                need_map(d, r);
+                return;
+            }
+            continue;
+        }
+        if (d->n_free_ios == 0 || list_empty(&d->free_pieces)) {
+            disk_wait(d, r, WAIT_OPS);
+            return;
+        }
+        enum vhd_plan what = plan(d, r, &len, segs, &n);
+        if (what != VHD_PLAN_OK) {
+            need(d, r, what);
+            return;
+        }
+        start_piece(d, r, len, segs, n);
+    }
+    r->planned = true;
+    if (r->kind == DISK_WRITE)
+        disk_fetch_ahead(d);
+    if (r->n_pieces == 0)
+        finish(d, r);
+}
+
+static int check(const struct disk *d, const struct disk_req *r)
+{
+    bool writes = r->kind == DISK_WRITE || r->kind == DISK_ZERO;
+
+    if (writes && !disk_writable(d))
+        return EROFS;
+    if (r->kind == DISK_FLUSH)
+        return 0;
+    if ((r->offset | r->len) % VHD_SECTOR || r->offset > d->chain->bytes
+        || r->len > d->chain->bytes - r->offset)
+        return writes ? ENOSPC : EINVAL;
+    return 0;
+}
+
+static void count(struct disk *d, const struct disk_req *r)
+{
+    switch (r->kind) {
+    case DISK_READ:
+        d->stats.reads++;
+        d->stats.read_bytes += r->len;
+        break;
+    case DISK_WRITE:
+        d->stats.writes++;
+        d->stats.write_bytes += r->len;
+        break;
+    case DISK_ZERO:
+        d->stats.zeros++;
+        d->stats.zero_bytes += r->len;
+        break;
+    case DISK_FLUSH: d->stats.flushes++; break;
+    case DISK_STATUS: break;
+    }
+}
+
+static void begin(struct disk *d, struct disk_req *r)
+{
+    d->n_active++;
+    d->n_begun++;
+    int error = check(d, r);
+    if (error) {
+        r->error = error;
+        end_request(d, r);
+    } else if (r->kind == DISK_FLUSH) {
+        disk_flush_join(d, r);
+    } else {
+        disk_run(d, r);
+    }
+}
+
+void disk_submit(struct disk *d, struct disk_req *r)
+{
+    r->error = 0;
+    r->pos = 0;
+    r->n_pieces = 0;
+    r->planned = false;
+    r->n_extents = 0;
+    list_init(&r->link);
+    count(d, r);
+    if (d->held || d->holding)
+        list_add_tail(&d->queue, &r->link);
+    else
+        begin(d, r);
+}
+
+static void begin_all(struct disk *d, struct list *from)
+{
+    struct list mine = LIST_INIT(mine);
+
+    while (!list_empty(from)) {
+        struct list *it = from->next;
+        list_remove(it);
+        list_add_tail(&mine, it);
+    }
+    while (!list_empty(&mine)) {
+        struct disk_req *r = list_entry(mine.next, struct disk_req, link);
+        list_remove(&r->link);
+        if (d->held || d->holding)
+            list_add_tail(&d->queue, &r->link);
+        else
+            begin(d, r);
+    }
+}
+
+void disk_settle(struct disk *d)
+{
+    if (!d->holding || d->n_active || d->step != FLUSH_IDLE || d->space_busy
+        || d->n_busy_loads)
+        return;
+    if (disk_writable(d) && disk_flush_owed(d) && !d->chain->failed) {
+        disk_flush_join(d, NULL); /* comes back here */
+        return;
+    }
+    d->hold_error = d->chain->failed ? EIO : 0;
+    d->holding = false;
+    d->held = true;
+    d->hold_fn(d->hold_arg);
+}
+
+void disk_hold(struct disk *d, disk_fn fn, void *arg)
+{
+    d->holding = true;
+    d->hold_fn = fn;
+    d->hold_arg = arg;
+    disk_settle(d);
+}
+
+int disk_hold_error(const struct disk *d)
+{
+    return d->hold_error;
+}
+
+void disk_release(struct disk *d)
+{
+    d->held = false;
+    begin_all(d, &d->queue);
+}
+
+void disk_changed(struct disk *d)
+{
+    disk_fetch_done(d);
+    disk_fetch_init(d);
+    disk_flush_init(d);
+}
+
+void disk_resume(struct disk *d)
+{
+    if (!d->stop_error)
+        return;
+    d->stop_error = 0;
+    begin_all(d, &d->stopped);
+    if (!d->stop_error && d->stop_fn)
+        d->stop_fn(d->stop_arg);
+}
+
+void disk_give_up(struct disk *d)
+{
+    int error = d->stop_error;
+
+    d->stop_error = 0;
+    d->policy = (struct disk_policy){ 0 };
+    while (!list_empty(&d->stopped)) {
+        struct disk_req *r = list_entry(d->stopped.next, struct disk_req, link);
+        list_remove(&r->link);
+        d->n_active++;
+        r->error = error;
+        end_request(d, r);
+    }
+}
+
+void disk_tick(struct disk *d)
+{
+    if (d->stop_error && !d->held && !d->holding)
+        disk_resume(d);
+    if (d->n_begun == d->tick_begun && d->n_active == 0 && !d->held && !d->holding
+        && disk_writable(d) && disk_flush_owed(d) && !d->chain->failed)
+        disk_flush_join(d, NULL);
+    d->tick_begun = d->n_begun;
+}
+
+struct disk *disk_new(struct aio *a, struct vhd_chain *chain,
+                      const struct disk_policy *policy)
+{
+    struct disk *d = mem_alloc(sizeof(*d));
+
+    d->aio = a;
+    d->chain = chain;
+    d->policy = *policy;
+    /* Never written to, so all its pages are the one page of zeros. */
+    void *zeros = mmap(NULL, VHD_UNIT_BYTES, PROT_READ,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (zeros == MAP_FAILED) {
+        log_error("no room for a page of zeros: %m");
+        abort();
+    }
+    d->zeros = zeros;
+    d->pieces = mem_array(N_PIECES, sizeof(*d->pieces));
+    d->ios = mem_array(N_OPS, sizeof(*d->ios));
+    list_init(&d->free_pieces);
+    list_init(&d->free_ios);
+    for (size_t i = 0; i < N_PIECES; i++)
+        list_add_tail(&d->free_pieces, &d->pieces[i].link);
+    for (size_t i = 0; i < N_OPS; i++) {
+        d->ios[i].disk = d;
+        list_add_tail(&d->free_ios, &d->ios[i].op.link);
+    }
+    d->n_free_ios = N_OPS;
+    for (size_t i = 0; i < N_WAITS; i++)
+        list_init(&d->wait[i]);
+    list_init(&d->queue);
+    list_init(&d->stopped);
+    list_init(&d->flush_now);
+    list_init(&d->flush_next);
+    disk_fetch_init(d);
+    disk_flush_init(d);
+    return d;
+}
+
+struct vhd_chain *disk_free(struct disk *d)
+{
+    struct vhd_chain *c = d->chain;
+
+    disk_fetch_done(d);
+    vhd_flush_done(&d->flush);
+    (void)munmap(d->zeros, VHD_UNIT_BYTES);
+    free(d->flush_buf);
+    free(d->pieces);
+    free(d->ios);
+    free(d);
+    return c;
+}
+
+uint64_t disk_bytes(const struct disk *d)
+{
+    return d->chain->bytes;
+}
+
+bool disk_writable(const struct disk *d)
+{
+    return vhd_chain_leaf(d->chain)->writable;
+}
+
+const struct disk_stats *disk_stats(const struct disk *d)
+{
+    struct disk *m = (struct disk *)(uintptr_t)d;
+
+    m->stats.inflight = d->n_active;
+    return &d->stats;
+}
+
+struct vhd_chain *disk_chain(struct disk *d)
+{
+    return d->chain;
+}
+
+void disk_on_stop(struct disk *d, disk_fn fn, void *arg)
+{
+    d->stop_fn = fn;
+    d->stop_arg = arg;
+}
+
+int disk_stopped(const struct disk *d)
+{
+    return d->stop_error;
+}
