@@ -28,6 +28,16 @@ check: deps-run deps-test
 bench: deps-run deps-bench all
 	@bench/run
 
+# Power cuts of the disk format's library, a shard at a time; what was checked is added up.
+crash: deps-run deps-test all
+	@tools/crash-storage --build $(BUILD)
+
+# One target for so long: make fuzz TARGET=xmlrpc SECONDS=600
+TARGET  ?= http_head
+SECONDS ?= 60
+fuzz: deps-run deps-test
+	@tools/fuzz $(TARGET) $(SECONDS)
+
 # What machines say about the sources: format, floors, warnings, analysers.
 lint: deps-test
 	@tools/check
