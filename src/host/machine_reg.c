@@ -193,13 +193,15 @@ static void emit(const struct machine *m, enum machine_event_kind kind, bool fla
         host.fn(&ev, host.arg);
 }
 
-/* True when it was a change that nobody asked for. */
+/* True when it was a change that nobody asked for. A stop or cont of ours does not switch it off: a guest can be off
+ * before the answer to cont has come. */
 static bool set_state(struct machine *m, enum machine_state state)
 {
-    bool news;
+    bool news, asked;
 
     mutex_lock(&machines_lock);
-    news = m->alive && m->state != state && !m->asked && !m->ending
+    asked = m->asked && state != MACHINE_OFF;
+    news = m->alive && m->state != state && !asked && !m->ending
            && !(m->state == MACHINE_OFF && state == MACHINE_PAUSED);
     /* QEMU says STOP after it said SHUTDOWN: it stays off. */
     if (m->alive && !(m->state == MACHINE_OFF && state == MACHINE_PAUSED))
