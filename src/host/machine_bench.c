@@ -17,6 +17,7 @@
 #include "host/machine.h"
 #include "host/qemu.h"
 #include "host/qmp.h"
+#include "host/root.h"
 
 #define PAIRS_MAX 1000
 #define UUID      "a0000000-1111-4222-8333-444444444444"
@@ -213,6 +214,10 @@ int main(int argc, char **argv)
     accel_pvh_elf(code, sizeof(code), &elf);
     if (io_write_file(kernel, elf.data, elf.len, 0600) < 0)
         die(kernel);
+    const char *rootd = getenv("SERAI_ROOTD_SOCKET"); /* in jails, then */
+
+    if (rootd && root_connect(rootd, NULL) < 0)
+        die(rootd);
     if (machine_qemu.init(dir, NULL, NULL, NULL) < 0)
         die("init");
     for (size_t i = 0; i < (size_t)n; i++) {

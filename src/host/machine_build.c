@@ -28,19 +28,24 @@
 #include "host/machine_dir.h"
 #include "host/machine_reg.h"
 #include "host/qemu.h"
+#include "host/root.h"
 
 #define ADOPT_US (3 * US_PER_SEC)
 #define KILL_US  (20 * US_PER_SEC)
+/* What QEMU may take beside the guest's memory, in a jail: TCG's translations (up to 1 GiB), its own heap, page cache. */
+#define BESIDE_BYTES (UINT64_C(2) << 30)
 
 /* Descriptors of one start; all ours, closed when it is over. */
 struct launch {
     int lock, pid, log, qmp, serial, agent;
+    int kernel, initrd;             /* in a jail */
     int reopened[VMSPEC_DISKS_MAX]; /* read-only copies, -1: not needed */
 };
 
 static void launch_done(struct launch *l)
 {
-    int *const fds[] = { &l->lock, &l->pid, &l->log, &l->qmp, &l->serial, &l->agent };
+    int *const fds[] = { &l->lock,   &l->pid,   &l->log,    &l->qmp,
+                         &l->serial, &l->agent, &l->kernel, &l->initrd };
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         close_fd(fds[i]);
@@ -93,6 +98,19 @@ static int reopen_disks(const struct vm_spec *spec, struct launch *l, struct err
     return 0;
 }
 
+/* A jail has no paths of ours. */
+static int open_boot_file(const char *uuid, const char *path, int *fd_out, struct err *err)
+{
+    if (!path || !root_get()->jailed)
+        return 0;
+    *fd_out = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd_out >= 0)
+        return 0;
+    AUTO(free_str) char *text = str_fmt("%s: %m", path);
+
+    return err_set(err, ERR_BOOTLOADER_FAILED, uuid, text);
+}
+
 static int describe(const struct vm_spec *spec, const struct argv *argv, struct err *err)
 {
     json_t *words = json_array(), *o;
@@ -126,7 +144,9 @@ static int prepare(const struct vm_spec *spec, const struct argv *argv, struct l
         return -1;
     if (FAILPOINT("machine.start.locked"))
         return injected(err);
-    if (describe(spec, argv, err) < 0 || reopen_disks(spec, l, err) < 0)
+    if (describe(spec, argv, err) < 0 || reopen_disks(spec, l, err) < 0
+        || open_boot_file(id, spec->kernel, &l->kernel, err) < 0
+        || open_boot_file(id, spec->initrd, &l->initrd, err) < 0)
         return -1;
     l->pid = open_log(id, "pid", O_TRUNC, err);
     l->log = l->pid < 0 ? -1 : open_log(id, "qemu.log", O_APPEND, err);
@@ -154,23 +174,25 @@ static int spawn(struct machine *m, const struct vm_spec *spec, const struct arg
         { l->lock, QEMU_FD_LOCK },
     };
     AUTO(free_str) char *dir = machine_dir_path(machine_reg_dir(), m->uuid, NULL);
-    struct proc_spec ps = { .argv = (const char *const *)argv->v,
-                            .fds = fds,
-                            .n_fds = 6,
-                            .cwd = dir,
-                            .pid_fd = l->pid,
-                            .session = true };
+    struct root_vm vm = { .uuid = m->uuid,
+                          .argv = (const char *const *)argv->v,
+                          .fds = fds,
+                          .n_fds = 6,
+                          .pid_fd = l->pid,
+                          .cwd = dir,
+                          .kernel = l->kernel,
+                          .initrd = l->initrd,
+                          .memory_max = spec->memory_bytes + BESIDE_BYTES,
+                          .kvm = str_eq(spec->accel, "kvm") };
     struct proc proc;
 
     for (unsigned i = 0; i < spec->n_disks; i++)
         if (spec->disks[i].source != VM_SOURCE_NONE)
-            fds[ps.n_fds++] = (struct proc_fd){ l->reopened[i] >= 0 ? l->reopened[i]
+            fds[vm.n_fds++] = (struct proc_fd){ l->reopened[i] >= 0 ? l->reopened[i]
                                                                     : spec->disks[i].fd,
                                                 QEMU_FD_DISK0 + (int)i };
-    if (proc_start(&ps, &proc) < 0) {
-        err_set(err, ERR_BOOTLOADER_FAILED, m->uuid, "QEMU cannot be run");
-        return err_detail(err, "%s: %m", argv->v[0]);
-    }
+    if (root_get()->spawn(&vm, &proc, err) < 0)
+        return -1;
     mutex_lock(&machines_lock);
     m->state = MACHINE_PAUSED;
     mutex_unlock(&machines_lock);
@@ -207,7 +229,7 @@ static int check_memory(const struct vm_spec *spec, struct err *err)
 static int launch(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
                   const struct deadline *d, struct err *err)
 {
-    struct launch l = { -1, -1, -1, -1, -1, -1, { 0 } };
+    struct launch l = { -1, -1, -1, -1, -1, -1, -1, -1, { 0 } };
     int rc;
 
     memset(l.reopened, 0xff, sizeof(l.reopened));
@@ -252,8 +274,8 @@ static int end_process(struct machine *m, struct err *err)
 {
     struct deadline d = deadline_in(KILL_US);
 
-    if (proc_kill(&m->proc, SIGKILL) < 0 && errno != ESRCH)
-        log_warn("machine %s: %m", m->uuid);
+    if (root_get()->end(m->uuid, &m->proc, err) < 0)
+        return -1;
     if (machine_reg_wait(m->uuid, is_dead, NULL, &d) < 0) {
         err_set(err, ERR_INTERNAL_ERROR, "QEMU does not end");
         return err_detail(err, "machine %s, pid %d: %m", m->uuid, (int)m->proc.pid);
@@ -270,7 +292,7 @@ static int teardown(struct machine *m, struct err *err)
     m->ending = true;
     alive = m->alive;
     mutex_unlock(&machines_lock);
-    if (alive && end_process(m, err) < 0)
+    if (alive ? end_process(m, err) < 0 : root_get()->end(m->uuid, NULL, err) < 0)
         return -1;
     (void)FAILPOINT("machine.destroy.killed");
     machine_reg_detach(m); /* the serial log is complete and nothing is written any more */
@@ -285,9 +307,9 @@ static int end_unknown(const char *uuid, struct err *err)
     struct proc proc;
 
     if (!machine_dir_alive(machine_reg_dir(), uuid, &proc))
-        return 0;
+        return root_get()->end(uuid, NULL, err);
     log_warn("machine %s: ending a process of it that is not known", uuid);
-    if (proc.pidfd < 0 || proc_kill(&proc, SIGKILL) < 0
+    if (proc.pidfd < 0 || root_get()->end(uuid, &proc, err) < 0
         || deadline_poll(&d, proc.pidfd, POLLIN) < 0) {
         err_set(err, ERR_INTERNAL_ERROR, "QEMU does not end");
         err_detail(err, "machine %s, pid %d: %m", uuid, (int)proc.pid);
@@ -296,6 +318,19 @@ static int end_unknown(const char *uuid, struct err *err)
     }
     proc_close(&proc);
     return 0;
+}
+
+/* The paths that the machine sees. */
+static int make_argv(const struct vm_spec *spec, const char *qemu, struct argv *out,
+                     struct err *err)
+{
+    struct vm_spec jailed = *spec;
+
+    if (spec->kernel)
+        jailed.kernel = ROOT_KERNEL;
+    if (spec->initrd)
+        jailed.initrd = ROOT_INITRD;
+    return qemu_argv(root_get()->jailed ? &jailed : spec, qemu, out, err);
 }
 
 int machine_build_start(const struct vm_spec *spec, const struct deadline *d,
@@ -307,7 +342,7 @@ int machine_build_start(const struct vm_spec *spec, const struct deadline *d,
     bool there;
     int rc;
 
-    if (!qemu || check_memory(spec, err) < 0 || qemu_argv(spec, qemu, &argv, err) < 0)
+    if (!qemu || check_memory(spec, err) < 0 || make_argv(spec, qemu, &argv, err) < 0)
         return -1;
     if (machine_reg_claim(spec->uuid, true, d, &m, err) < 0)
         return -1;
@@ -375,7 +410,10 @@ static void adopt_one(const char *uuid, void *arg)
     if (m) /* we have it */
         return;
     if (!machine_dir_alive(machine_reg_dir(), uuid, &proc)) {
-        machine_dir_remove(machine_reg_dir(), uuid);
+        if (root_get()->end(uuid, NULL, &err) == 0)
+            machine_dir_remove(machine_reg_dir(), uuid);
+        else
+            log_error("machine %s: %s", uuid, err.detail ? err.detail : err.code);
         return;
     }
     if (proc.pidfd < 0) {

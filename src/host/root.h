@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this daemon needs root for, behind one table: without rights machines run as our own user, and the rest is refused;
+ * with serai-rootd they run in jails of their own. Chosen once, at start. */
+#ifndef HOST_ROOT_H
+#define HOST_ROOT_H
+
+#include "base/deadline.h"
+#include "base/err.h"
+#include "base/proc.h"
+
+/* Where a jailed machine finds its kernel and initrd. */
+#define ROOT_KERNEL "/kernel"
+#define ROOT_INITRD "/initrd"
+
+struct root_vm {
+    const char *uuid;
+    const char *const *argv;
+    const struct proc_fd *fds;
+    size_t n_fds;
+    int pid_fd;      /* gets the pid as decimal text before the program runs */
+    const char *cwd; /* not jailed */
+    int kernel,
+        initrd; /* jailed: what is shown as ROOT_KERNEL and ROOT_INITRD; -1: nothing */
+    uint64_t memory_max;
+    bool kvm;
+};
+
+struct root_ops {
+    bool jailed;
+    /* Start a machine's process. *proc_out: given. In a jail it is not our child, and what is running is gone when rootd
+     * says that it failed. Errors: BOOTLOADER_FAILED(uuid, text). Blocks: up to a minute. */
+    int (*spawn)(const struct root_vm *vm, struct proc *proc_out, struct err *err);
+    /* End what is left of it. proc: borrowed, NULL: none known. In a jail all its processes, waited for, and everything
+     * that was made for it; else the process, not waited for. Idempotent. Errors: INTERNAL_ERROR(text). */
+    int (*end)(const char *uuid, const struct proc *proc, struct err *err);
+    /* Is it the password of this user of the system? from: an address for the system's log, may be NULL. Errors:
+     * INTERNAL_ERROR(text) when nobody can tell. A refusal takes a fixed time. */
+    int (*authenticate)(const char *user, const char *password, const char *from,
+                        bool *right_out, struct err *err);
+};
+
+/* The table in use; without root_connect the one of the rootless mode. */
+const struct root_ops *root_get(void);
+/* Use serai-rootd from now on. Before the first machine. socket: copied. Errors: INTERNAL_ERROR(text), nobody answers. */
+int root_connect(const char *socket, struct err *err) MUST_CHECK;
+#endif
