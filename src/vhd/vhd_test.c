@@ -618,6 +618,117 @@ TEST(header_comes_home)
     model_free(m);
 }
 
+/* One field wrong, all checksums right, and no footer at the end to fall back to. */
+TEST(wrong_fields)
+{
+    static const struct {
+        int in; /* 0: footer, 1: header */
+        size_t at, len;
+        uint64_t value;
+        const char *says;
+    } cases[] = {
+        { 0, 0, 1, 'x', "cookie" },
+        { 0, 12, 4, 0x00020000, "version" },
+        { 0, 16, 8, 513, "within a sector" },
+        { 0, 16, 8, 0, "over another structure" },
+        { 0, 16, 8, UINT64_C(1) << 40, "behind the end" },
+        { 0, 16, 8, UINT64_MAX - 511, "behind the end" },
+        { 0, 48, 8, 0, "no sectors" },
+        { 0, 48, 8, 4097, "multiple of 512" },
+        { 0, 48, 8, (UINT64_C(2040) << 30) + 512, "2040 GiB" },
+        { 0, 48, 8, UINT64_C(1) << 30, "too few" },
+        { 0, 60, 4, 9, "disk type" },
+        { 0, 60, 4, 2, "cookie" }, /* a fixed image's only footer is the last sector */
+        { 1, 0, 1, 'x', "cookie" },
+        { 1, 16, 8, 8193, "sector boundary" },
+        { 1, 16, 8, 512, "over another structure" },
+        { 1, 16, 8, UINT64_MAX - 1023, "behind the end" },
+        { 1, 24, 4, 0, "version" },
+        { 1, 28, 4, 1, "too few" },
+        { 1, 28, 4, UINT32_MAX, "behind the end" },
+        { 1, 32, 4, 0, "block size" },
+        { 1, 32, 4, 2048, "block size" },
+        { 1, 32, 4, 3 << 19, "block size" },
+        { 1, 32, 4, 4 << 20, "block size" },
+        { 1, 600, 8, 0x4d61635800000200,
+          "malformed" }, /* second locator: longer than its space */
+        { 1, 616, 8, 513, "malformed" },
+        { 1, 616, 8, UINT64_C(1) << 50, "behind the end" },
+        { 1, 40, 1, 99, "not the parent" },
+    };
+    struct model *m = model_new(0, 18);
+    struct err err = { 0 };
+    uint8_t saved[1536], b[1536], v[8];
+
+    model_snapshot(m);
+    model_write(m);
+    good(vhd_chain_flush(m->c, &err), &err); /* the leaf has no footer at its end now */
+    vhd_chain_close(TAKE(m->c));
+    int file = sim_fs_find(&m->sim.fs, m->leaf);
+    sim_fs_read(&m->sim.fs, file, saved, sizeof(saved), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        size_t base = cases[i].in ? 512 : 0, len = cases[i].in ? 1024 : 512;
+        size_t sum = cases[i].in ? 36 : 64;
+        struct vhd_chain *c = NULL;
+        memcpy(b, saved, sizeof(b));
+        put_be64(v, cases[i].value);
+        memcpy(b + base + cases[i].at, v + 8 - cases[i].len, cases[i].len);
+        if (cases[i].in && cases[i].at == 600)
+            put_be32(b + base + 608, 600);
+        put_be32(b + base + sum, vhd_format_sum(b + base, len, sum));
+        sim_fs_write(&m->sim.fs, file, b, sizeof(b), 0);
+        if (vhd_chain_open(&m->io, m->leaf, 0, &c, &err) == 0)
+            test_fail(__FILE__, __LINE__, "case %zu is accepted", i);
+        if (!strstr(err.detail, cases[i].says))
+            test_fail(__FILE__, __LINE__, "case %zu: %s", i, err.detail);
+        err_done(&err);
+    }
+    sim_fs_write(&m->sim.fs, file, saved, sizeof(saved), 0);
+    open_leaf(m);
+    model_compare(m);
+    model_free(m);
+}
+
+TEST(wrong_chains)
+{
+    struct model *m = model_new(0, 19);
+    struct vhd_image *a = NULL, *b = NULL, *raw = NULL;
+    struct vhd_chain *c = NULL;
+    struct err err = { 0 };
+
+    model_snapshot(m);
+    (void)sim_fs_import(&m->sim.fs, "x.raw", "0123", 4);
+    good(vhd_image_open(&m->io, "d0.vhd", 0, &a, &err), &err);
+    good(vhd_image_open(&m->io, "d1.vhd", VHD_OPEN_WRITE, &b, &err), &err);
+    good(vhd_image_open(&m->io, "x.raw", VHD_OPEN_RAW, &raw, &err), &err);
+    struct vhd_image *const wrong[][3] = { { a, a, b }, { b, a }, { a, b, b }, { raw, b } };
+    static const size_t n[] = { 3, 2, 3, 2 };
+    CHECK(vhd_chain_from(wrong[0], 0, &c, &err) < 0);
+    err_done(&err);
+    for (size_t i = 0; i < ARRAY_SIZE(n); i++) {
+        CHECK(vhd_chain_from(wrong[i], n[i], &c, &err) < 0);
+        CHECK_STR(err.params[0], "VHD_PARENT");
+        err_done(&err);
+    }
+    CHECK(vhd_chain_push(m->c, a, &err) < 0);
+    err_done(&err);
+    CHECK(vhd_reparent(a, b, &err) < 0); /* not open for writing */
+    err_done(&err);
+    CHECK(vhd_reparent(b, b, &err) < 0);
+    err_done(&err);
+    CHECK(vhd_image_write(a, "x", 1, 0, &err) < 0);
+    CHECK_STR(err.params[0], "EROFS");
+    err_done(&err);
+    CHECK(vhd_coalesce(&m->io, "d0.vhd", NULL, 0, &err) < 0); /* no parent */
+    err_done(&err);
+    CHECK(vhd_create_child(&m->io, "d0.vhd", "d0.vhd", &err) < 0);
+    err_done(&err);
+    vhd_image_close(a);
+    vhd_image_close(b);
+    vhd_image_close(raw);
+    model_free(m);
+}
+
 TEST(guest_footer_in_a_fixed_disk)
 {
     struct vhd_create_spec spec = { .type = VHD_FIXED, .bytes = 3 * MIB };
