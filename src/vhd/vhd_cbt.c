@@ -14,6 +14,8 @@
 
 #define AT_INTENTS 4096
 
+static const uint8_t cookie[8] = { 's', 'e', 'r', 'a', 'i', 'c', 'b', 't' };
+
 struct vhd_cbt {
     struct vhd_io io;
     int handle;
@@ -46,7 +48,7 @@ static void make_header(uint8_t b[static 512], uint64_t disk_bytes,
                         const struct uuid *parent)
 {
     memset(b, 0, 512);
-    memcpy(b, "seraicbt", 8);
+    memcpy(b, cookie, sizeof(cookie));
     put_be32(b + 8, 1);
     put_be64(b + 16, disk_bytes);
     if (parent)
@@ -126,8 +128,9 @@ static int load(struct vhd_cbt *t, struct err *err)
         || ops->pread(t->io.ctx, t->handle, b, sizeof(b), 0) < 0)
         return vhd_io_failed(err, "reading", t->path);
     t->disk_bytes = be64(b + 16);
-    if (memcmp(b, "seraicbt", 8) != 0 || be32(b + 12) != vhd_format_sum(b, sizeof(b), 12)
-        || be32(b + 8) != 1 || t->disk_bytes == 0 || t->disk_bytes > VHD_MAX_BYTES)
+    if (memcmp(b, cookie, sizeof(cookie)) != 0
+        || be32(b + 12) != vhd_format_sum(b, sizeof(b), 12) || be32(b + 8) != 1
+        || t->disk_bytes == 0 || t->disk_bytes > VHD_MAX_BYTES)
         return vhd_io_bad(err, "CBT_INVALID", "%s holds no changed-block data", t->path);
     memcpy(t->parent.b, b + 24, 16);
     t->at_bits = bits_at();

@@ -5,6 +5,8 @@
  * the chain's. */
 #include "vhd/vhd_chain.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 
 static int check_uuid(const struct vhd_image *child, const struct vhd_image *parent,
@@ -153,6 +155,7 @@ int vhd_chain_open(const struct vhd_io *io, const char *path, unsigned flags,
     int rc = vhd_image_open(io, path, flags, &img, err);
 
     while (rc == 0) {
+        assert(img);
         if (seen(v.v, v.n, img)) {
             rc = vhd_io_bad(err, "VHD_PARENT", "%s: its parents form a cycle", path);
             vhd_image_close(img);
@@ -167,7 +170,7 @@ int vhd_chain_open(const struct vhd_io *io, const char *path, unsigned flags,
         struct vhd_image *parent = NULL;
         if (rc == 0)
             rc = open_parent(io, img, &parent, err);
-        if (rc == 0 && check_uuid(img, parent, err) < 0) {
+        if (parent && check_uuid(img, parent, err) < 0) {
             vhd_image_close(parent);
             rc = -1;
         }
