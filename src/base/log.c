@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "base/parse.h"
 
@@ -90,6 +91,39 @@ static void add_escaped(struct buf *line, const char *text, size_t len)
         buf_add_str(line, "...");
 }
 
+/* The latest bytes of all lines, for who asks for the log by the API. */
+static struct mutex recent_lock = MUTEX_INIT;
+static char recent[LOG_RECENT] GUARDED_BY(recent_lock);
+static size_t recent_n GUARDED_BY(recent_lock); /* of all bytes ever */
+
+static void keep(const char *line, size_t len)
+{
+    mutex_lock(&recent_lock);
+    for (size_t done = 0; done < len;) {
+        size_t at = (recent_n + done) % LOG_RECENT, n = MIN(len - done, LOG_RECENT - at);
+        memcpy(recent + at, line + done, n);
+        done += n;
+    }
+    recent_n += len;
+    mutex_unlock(&recent_lock);
+}
+
+char *log_recent(void)
+{
+    char *text = mem_alloc(LOG_RECENT + 1);
+    mutex_lock(&recent_lock);
+    size_t n = MIN(recent_n, LOG_RECENT), from = (recent_n - n) % LOG_RECENT;
+    bool cut = recent_n > LOG_RECENT;
+    for (size_t i = 0; i < n; i++)
+        text[i] = recent[(from + i) % LOG_RECENT];
+    mutex_unlock(&recent_lock);
+    const char *line = cut ? strchr(text, '\n')
+                           : NULL; /* the first line has lost its start */
+    if (line)
+        memmove(text, line + 1, strlen(line));
+    return text;
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
     if (!log_enabled(level))
@@ -113,6 +147,7 @@ void log_write(enum log_level level, const char *fmt, ...)
         buf_addf(&line, "%s: ", thread_name);
     add_escaped(&line, text, strlen(text));
     buf_add_char(&line, '\n');
+    keep(line.data, line.len);
     (void)!write(STDERR_FILENO, line.data, line.len); /* nowhere to report a lost line */
     errno = saved;
 }

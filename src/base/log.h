@@ -16,6 +16,10 @@ void log_set_thread(
     const char *name); /* static string, shown in the lines of this thread */
 void log_write(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 
+/* The latest lines, up to LOG_RECENT bytes. Given. */
+#define LOG_RECENT ((size_t)64 * 1024)
+char *log_recent(void);
+
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)

@@ -123,3 +123,22 @@ TEST(lines_of_threads_do_not_mix)
     }
     CHECK_INT(lines, 600);
 }
+
+TEST(the_latest_lines)
+{
+    AUTO(free_str) char *path = capture();
+    log_set_thread(NULL);
+    log_info("first of all");
+    AUTO(free_str) char *early = log_recent();
+    CHECK(str_ends(early, "first of all\n"));
+    for (int i = 0; i < 2000; i++)
+        log_info("line %d of many, each of which takes its room", i);
+    AUTO(free_str) char *late = log_recent();
+    CHECK(strlen(late) <= LOG_RECENT && strlen(late) > LOG_RECENT - 200);
+    CHECK(str_ends(late, "line 1999 of many, each of which takes its room\n"));
+    CHECK(!strstr(late, "first of all"));
+    CHECK(late[0] == '2'); /* the date: a whole line is the first */
+    AUTO(buf_done) struct buf got = BUF_INIT(0);
+    CHECK_INT(io_read_file(path, &got), 0);
+    CHECK(str_ends(got.data, late));
+}
