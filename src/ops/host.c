@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The host: what it is, as records, and the calls about it. */
 #include <string.h>
+#include <sys/klog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "api/errors.h"
 #include "api/ops.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
 #include "ops/boot.h"
@@ -359,4 +361,71 @@ int op_pool_sync_database(struct call *call, const struct pool_sync_database_arg
     (void)a;
     struct tx *tx = call_tx(call);
     return tx_commit(tx, err);
+}
+
+/* The kernel's messages, as far as this user may read them. */
+int op_host_dmesg(struct call *call, const struct host_dmesg_args *a, const char **result,
+                  struct err *err)
+{
+    (void)call, (void)a;
+    int size = klogctl(10 /* SYSLOG_ACTION_SIZE_BUFFER */, NULL, 0);
+    AUTO(free_str) char *text = mem_alloc((size_t)MAX(size, 0) + 1);
+    int n = size < 0 ? -1 : klogctl(3 /* SYSLOG_ACTION_READ_ALL */, text, size);
+    if (n < 0) {
+        (void)err_set(err, ERR_PERMISSION_DENIED,
+                      "the kernel shows its messages to others");
+        return err_detail(err, "reading the kernel's messages: %m");
+    }
+    for (int i = 0; i < n; i++) /* any bytes may stand there */
+        text[i] = text[i] == '\n' || text[i] == '\t' || (text[i] >= ' ' && text[i] <= '~')
+                      ? text[i]
+                      : '?';
+    str_give(result, TAKE(text));
+    return 0;
+}
+
+int op_host_get_log(struct call *call, const struct host_get_log_args *a,
+                    const char **result, struct err *err)
+{
+    (void)call, (void)a, (void)err;
+    str_give(result, log_recent());
+    return 0;
+}
+
+/* Threads of machines are scheduled one by one, by Linux. */
+int op_host_get_sched_gran(struct call *call, const struct host_get_sched_gran_args *a,
+                           int *result, struct err *err)
+{
+    (void)call, (void)a, (void)err;
+    *result = HOST_SCHED_GRAN_CPU;
+    return 0;
+}
+
+int op_host_set_sched_gran(struct call *call, const struct host_set_sched_gran_args *a,
+                           struct err *err)
+{
+    (void)call;
+    const struct enum_def *e = call->def->params[1].ty->enm;
+    if (a->value == HOST_SCHED_GRAN_CPU)
+        return 0; /* as it is */
+    return err_set(err, ERR_VALUE_NOT_SUPPORTED, "sched_gran", e->values[a->value],
+                   "the host schedules single processors");
+}
+
+/* Every host of the pool must know its users by the same directory. */
+int op_pool_detect_nonhomogeneous_external_auth(
+    struct call *call, const struct pool_detect_nonhomogeneous_external_auth_args *a,
+    struct err *err)
+{
+    (void)call, (void)a;
+    const char *type = NULL;
+    bool same = true;
+    db_lock();
+    for (struct db_iter it = db_first(CLASS_HOST); it.rec; db_next(&it)) {
+        const struct host_rec *h = it.rec;
+        same = same && (!type || str_eq(type, h->external_auth_type));
+        type = h->external_auth_type;
+    }
+    db_unlock();
+    return same ? 0 : err_set(err, ERR_POOL_JOINING_EXTERNAL_AUTH_MISMATCH);
 }

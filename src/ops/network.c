@@ -32,6 +32,21 @@ int network_create(struct call *call, void *record, struct ref *result, struct e
     return tx_commit(tx, err);
 }
 
+/* Guests of user-mode networking see nobody else's traffic and are not filtered: unlocked is what is true. */
+int op_network_set_default_locking_mode(
+    struct call *call, const struct network_set_default_locking_mode_args *a,
+    struct err *err)
+{
+    if (a->value != NETWORK_DEFAULT_LOCKING_MODE_UNLOCKED)
+        return err_set(err, ERR_VALUE_NOT_SUPPORTED, "default_locking_mode", "disabled",
+                       "this host cannot filter what interfaces send");
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_NETWORK, &a->network))
+        tx_set_enum(tx, &a->network, CLASS_NETWORK, F_NETWORK_DEFAULT_LOCKING_MODE,
+                    a->value);
+    return tx_commit(tx, err);
+}
+
 int network_destroy(struct call *call, const struct ref *self, struct err *err)
 {
     AUTO(buf_done) struct buf in_use = BUF_INIT(4096);
