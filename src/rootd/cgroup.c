@@ -211,6 +211,17 @@ int cgroup_make_parents(const struct cgroup *c)
     return 0;
 }
 
+bool cgroup_bounds_memory(const struct cgroup *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        AUTO(free_str) char *file = str_fmt("%s/memory.max", c->dirs[i].path);
+
+        if (c->v2 ? access(file, F_OK) == 0 : str_eq(c->dirs[i].controller, "memory"))
+            return true;
+    }
+    return false;
+}
+
 static int limit(const char *dir, const char *file, uint64_t value)
 {
     AUTO(free_str) char *text = str_fmt("%llu", (unsigned long long)value);

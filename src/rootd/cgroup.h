@@ -31,6 +31,8 @@ enum cgroup_kind { CGROUP_AUTO, CGROUP_V1, CGROUP_V2 };
 int cgroup_find(enum cgroup_kind kind, const char *name, const char *mountinfo,
                 const char *membership, struct cgroup *out) MUST_CHECK;
 int cgroup_make_parents(const struct cgroup *c) MUST_CHECK;
+/* Whether the parents have the memory controller: cgroup v2 gives it only to groups without processes beside groups. */
+bool cgroup_bounds_memory(const struct cgroup *c);
 void cgroup_done(struct cgroup *c);
 
 int cgroup_create(const struct cgroup *c, const char *vm, const struct cgroup_limits *l)

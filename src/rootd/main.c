@@ -106,7 +106,11 @@ static int find_cgroups(const struct options *o, struct config *c)
                                                ? "nothing: there are no cgroups"
                                            : c->cgroup.v2 ? "cgroup v2"
                                                           : "cgroup v1");
-    return cgroup_make_parents(&c->cgroup);
+    if (cgroup_make_parents(&c->cgroup) < 0)
+        return -1;
+    if (!cgroup_bounds_memory(&c->cgroup))
+        log_warn("the memory of machines is not bounded");
+    return 0;
 }
 
 static int make_dir(const char *parent, const char *name, mode_t mode)

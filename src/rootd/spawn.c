@@ -21,6 +21,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/uuid.h"
 #include "rootd/caps.h"
 #include "rootd/rootd.h"
 #include "rootd/uids.h"
@@ -161,6 +162,17 @@ static int set_ids(const struct spawn *s)
                : 0;
 }
 
+/* The node must be open to its group (Debian: kvm) or to all: a VM gets that group, but never root's. */
+static bool kvm_is_open(void)
+{
+    struct stat st;
+
+    if (stat("/dev/kvm", &st) < 0)
+        return false;
+    errno = EACCES;
+    return (st.st_mode & 0006) == 0006 || ((st.st_mode & 0060) == 0060 && st.st_gid != 0);
+}
+
 static char **make_argv(const struct request *r, const char *program)
 {
     char **argv = mem_array(r->n_fields + 2, sizeof(*argv));
@@ -272,6 +284,21 @@ static int run(struct spawn *s, struct buf *out)
     return release_child(s, out);
 }
 
+/* Two requests for the same VM do not mix, nor one with what a killed rootd left at work. A byte of one file stands for
+ * the VM; the lock is this process's, not its child's, and goes with it. */
+static int lock_vm(const struct config *c, const char *uuid)
+{
+    AUTO(free_str) char *path = str_fmt("%s/lock", c->run_dir);
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct uuid u;
+
+    if (fd < 0 || !uuid_parse(uuid, &u))
+        return -1;
+    l.l_start = (off_t)(be64(u.b) & (INT64_MAX >> 1));
+    return fcntl(fd, F_SETLKW, &l); /* open until the process ends */
+}
+
 static char *uids_dir(const struct config *c)
 {
     return str_fmt("%s/uids", c->run_dir);
@@ -307,8 +334,12 @@ int spawn_vm(const struct config *c, const struct request *r, struct buf *out, i
                                     request_u64(r, "pids_max", TASKS_MAX) };
     AUTO(free_str) char *dir = uids_dir(c);
 
+    if (lock_vm(c, s.uuid) < 0)
+        return fail(out, "lock");
     if (sort_fds(&s) < 0)
         return fail(out, "kernel");
+    if (s.extra.kvm && !kvm_is_open())
+        return fail(out, "/dev/kvm");
     if (uids_take(dir, s.uuid, c->uid_base, c->uid_count, &s.uid) < 0)
         return fail(out, "uid");
     if (cgroup_create(&c->cgroup, s.uuid, &limits) < 0) {
@@ -329,5 +360,9 @@ int spawn_vm(const struct config *c, const struct request *r, struct buf *out, i
 int spawn_end_vm(const struct config *c, const struct request *r, struct buf *out,
                  int *fd_out)
 {
-    return teardown(c, request_text(r, "uuid")) < 0 ? fail(out, "end") : 0;
+    const char *uuid = request_text(r, "uuid");
+
+    if (lock_vm(c, uuid) < 0)
+        return fail(out, "lock");
+    return teardown(c, uuid) < 0 ? fail(out, "end") : 0;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """rootd itself: who may ask, what it makes of bad requests, and a real QEMU's life in its jail."""
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -7,15 +8,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import uuid
 
 import pytest
-from rootd import Refused, Rootd
+from rootd import Refused, Rootd, Vm
 
 QEMU = shutil.which("qemu-system-x86_64")
-ARGS = ("-nodefaults -no-user-config -S -no-shutdown -display none -vnc none -machine pc-q35-7.2 "
-        "-accel tcg,thread=multi -m 32M -device VGA -chardev socket,id=q,fd=3,server=on,wait=off -mon chardev=q,mode=control "
+BASE = ("-nodefaults -no-user-config -S -no-shutdown -display none -vnc none -machine pc-q35-7.2 -m 32M "
+        "-chardev socket,id=q,fd=3,server=on,wait=off -mon chardev=q,mode=control "
         "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny").split()
+ARGS = BASE + ["-accel", "tcg,thread=multi"]
 OTHER_UID = 54321
 
 
@@ -28,13 +31,13 @@ def rootd():
 class Guest:
     """A machine that is built and not running, and a monitor to it."""
 
-    def __init__(self, rootd, *fields, args=(), fds=()):
+    def __init__(self, rootd, *fields, base=ARGS, args=(), fds=()):
         self.log = os.memfd_create("log")
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind("\0" + uuid.uuid4().hex)
             listening.listen(4)
             self.address = listening.getsockname()
-            self.vm = rootd.spawn(ARGS + list(args), [(listening.fileno(), 3), (self.log, 1), (self.log, 2), *fds],
+            self.vm = rootd.spawn(base + list(args), [(listening.fileno(), 3), (self.log, 1), (self.log, 2), *fds],
                                   *fields)
         os.close(self.log)
 
@@ -47,7 +50,8 @@ class Guest:
                 for c in "qmp_capabilities", command:
                     f.write(json.dumps({"execute": c}) + "\n")
                     f.flush()
-                    answer = json.loads(f.readline())
+                    while "event" in (answer := json.loads(f.readline())):
+                        pass
         return answer["return"]
 
     def status(self):
@@ -92,6 +96,48 @@ def test_a_machine_in_its_jail(rootd, tmp_path):
     assert os.listdir(rootd.dir + "/run/uids") == []
 
 
+# What each takes from the jail: firmware of three kinds, option ROMs, the accelerator's module.
+DEVICES = {
+    "seabios": "-device VGA -device virtio-blk-pci,drive=d -blockdev driver=null-co,node-name=d",
+    "qboot": "-bios qboot.rom",
+    "uefi": "-bios OVMF.fd -device VGA",
+    "network boot": "-netdev hubport,id=n,hubid=0 -device virtio-net-pci,netdev=n -device e1000,netdev=m "
+                    "-netdev hubport,id=m,hubid=0",
+    "usb and sound": "-device qemu-xhci -device usb-tablet -device virtio-scsi-pci -device nvme,serial=1 -device ich9-ahci",
+    "shared memory": "-object memory-backend-memfd,id=r,size=32M,share=on -machine memory-backend=r",
+}
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_the_jail_has_what_it_needs(rootd, name):
+    g = Guest(rootd, args=DEVICES[name].split())
+    assert g.ask("query-status")["status"] == "prelaunch"
+    assert g.ask("cont") == {}
+    assert g.ask("query-status")["status"] == "running"
+
+
+def with_kvm(tmp, mode):
+    """A rootd that sees a /dev/kvm of that mode, with a group of its own."""
+    make = "mount -t tmpfs none {0} && mknod -m {1} {0}/kvm c 10 232 && chgrp 4242 {0}/kvm && mount --bind {0}/kvm /dev/kvm"
+    return Rootd("--qemu", QEMU, prefix=("unshare", "--mount", "--propagation", "private", "sh", "-c",
+                                         make.format(tmp, mode) + ' && exec "$@"', "sh"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/kvm"), reason="no /dev/kvm")
+def test_kvm_is_one_device_node(tmp_path):
+    """Built and not run: whether KVM is any good here is another question."""
+    with with_kvm(tmp_path, "660") as rootd:
+        g = Guest(rootd, ("kvm", "yes"), base=BASE, args=["-accel", "kvm"])
+        assert g.ask("query-kvm") == {"enabled": True, "present": True}
+        assert g.status()["Groups"].split() == ["4242"]
+        assert os.listdir("/proc/%d/root/dev" % g.vm.pid) == ["kvm"]
+        without = Guest(rootd)
+        assert not os.path.exists("/proc/%d/root/dev" % without.vm.pid)
+        assert without.status()["Groups"].strip() == ""
+    with with_kvm(tmp_path, "600") as rootd, pytest.raises(Refused, match="/dev/kvm: Permission denied"):
+        Guest(rootd, ("kvm", "yes"))
+
+
 def test_kernel_and_initrd_are_files_of_the_jail(rootd, tmp_path):
     for name in "kernel", "initrd":
         (tmp_path / name).write_bytes(name.encode() * 1000)
@@ -128,6 +174,67 @@ def test_a_start_that_fails_leaves_nothing(rootd, tmp_path):
         rootd.ask("spawn_vm", ("uuid", name), ("fd", "pid"), fds=[readonly.fileno()])
     assert os.listdir(rootd.dir + "/run/uids") == []
     assert not any((d / name).exists() for d in rootd.cgroups())
+
+
+def test_many_at_once(rootd):
+    """Each start and end in a process of its own, side by side."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        guests = list(pool.map(lambda _: Guest(rootd), range(12)))
+        assert len({g.vm.uid for g in guests}) == 12
+        assert all(g.vm.alive for g in guests)
+        list(pool.map(lambda g: g.vm.end(), guests))
+    assert os.listdir(rootd.dir + "/run/uids") == []
+
+
+def test_one_name_at_a_time(rootd):
+    """Of starts of the same machine at the same time one succeeds, and the others do not end it."""
+    name = str(uuid.uuid4())
+
+    def start(_):
+        try:
+            reply, got = rootd.ask("spawn_vm", ("uuid", name), *[("arg", a) for a in ARGS if not a.startswith("chardev")],
+                                   ("fd", 3), fds=[listening.fileno()])
+            return got[0]
+        except Refused:
+            return -1
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("\0" + name)
+        listening.listen(4)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            got = [fd for fd in pool.map(start, range(4)) if fd >= 0]
+    assert len(got) == 1
+    vm = Vm(rootd, name)
+    vm.pidfd = got[0]
+    assert vm.alive
+    vm.end()
+    assert os.listdir(rootd.dir + "/run/uids") == []
+
+
+@pytest.mark.parametrize("delay", [0, 1, 2, 4, 6, 8, 12, 16, 24])
+def test_rootd_is_killed_in_a_start(rootd, delay):
+    """All of its processes, at any moment: what is left of the machine ends when it is asked to."""
+    name = str(uuid.uuid4())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.connect(rootd.socket)
+        s.send("".join("%s=%s\0" % f for f in [("verb", "spawn_vm"), ("uuid", name), ("arg", "-S")]).encode())
+        time.sleep(delay / 1000)  # not to wait for something: to be anywhere
+        for pid in children(rootd.proc.pid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        rootd.stop(signal.SIGKILL)
+    rootd.start()
+    rootd.ask("end_vm", ("uuid", name))
+    assert os.listdir(rootd.dir + "/run/uids") == []
+    assert not any((d / name).exists() for d in rootd.cgroups())
+    pid = Guest(rootd).vm.pid
+    assert os.path.exists("/proc/%d" % pid)
+
+
+def children(pid):
+    return [int(p) for p in pathlib.Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split()]
 
 
 def test_a_hung_machine_ends(rootd):
