@@ -46,7 +46,7 @@ void rrd_reserve_(struct rrd *r, struct rrd_archive *a, uint32_t cap, size_t n_d
 
     for (size_t i = 0; i < columns * cap; i++)
         v[i] = NAN;
-    for (size_t c = 0; c < MIN(columns, had) && a->n > 0; c++)
+    for (size_t c = 0; c < MIN(columns, had) && a->v; c++)
         memcpy(v + c * cap, a->v + c * a->cap, a->n * sizeof(*v));
     free(a->v);
     a->v = v;
@@ -226,32 +226,41 @@ static void spend(struct rrd *r, double to)
     r->last = to;
 }
 
-void rrd_update(struct rrd *r, double now, const struct rrd_sample *samples, size_t n)
+/* From the store's time to now, whose samples have been taken. */
+static void pass(struct rrd *r, double now, bool unknown)
 {
-    double seconds = r->last > 0 ? now - r->last : 0;
-    bool unknown = seconds > RRD_HEARTBEAT || seconds < -RRD_HEARTBEAT;
     int64_t step = (int64_t)(r->last / RRD_STEP), end = (int64_t)(now / RRD_STEP);
 
-    if (!(now > 0) || !(now < 1e12) || (seconds <= 0 && r->last > 0 && !unknown))
-        return;
-    take_samples(r, unknown ? 0 : seconds, samples, n);
-    if (!(r->last > 0) || seconds < 0) {
-        r->last = now;
-        return;
+    if (unknown && step < end) {
+        end_step(r, step + 1);
+        pass_unknown(r, step + 1, end);
     }
-    if (unknown) {
-        if (step < end) {
-            end_step(r, step + 1);
-            pass_unknown(r, step + 1, end);
-        }
-        r->last = now;
-        return;
-    }
-    for (; step < end; step++) {
+    for (; step < end && !unknown; step++) {
         spend(r, (double)(step + 1) * RRD_STEP);
         end_step(r, step + 1);
     }
-    spend(r, now);
+    if (unknown)
+        r->last = now;
+    else
+        spend(r, now);
+}
+
+void rrd_update(struct rrd *r, double now, const struct rrd_sample *samples, size_t n)
+{
+    bool first = !(r->last > 0), unknown;
+    double seconds;
+
+    if (!(now > 0 && now < RRD_TIME_MAX))
+        return;
+    seconds = first ? 0 : now - r->last;
+    unknown = seconds > RRD_HEARTBEAT || seconds < -RRD_HEARTBEAT;
+    if (seconds <= 0 && !first && !unknown)
+        return;
+    take_samples(r, unknown ? 0 : seconds, samples, n);
+    if (first || seconds < 0)
+        r->last = now;
+    else
+        pass(r, now, unknown);
 }
 
 /* Looking */

@@ -192,7 +192,7 @@ static bool get_head(struct reader *in, size_t len, struct rrd **r_out, size_t *
     extremes = get(in, 1) != 0;
     last = get_double(in);
     n_ds = get(in, 4);
-    if (!(last >= 0 && last < 1e12) || n_ds > RRD_DS_MAX)
+    if (!(last >= 0 && last < RRD_TIME_MAX) || n_ds > RRD_DS_MAX)
         return false;
     need += n_ds * DS_SIZE;
     for (size_t i = 0; i < RRD_ARCHIVES; i++) {

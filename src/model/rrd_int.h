@@ -5,6 +5,8 @@
 
 #include "model/rrd.h"
 
+#define RRD_TIME_MAX 1e12 /* seconds */
+
 /* A row under way, of one data source and archive. */
 struct rrd_prep {
     double sum;
