@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "api/errors.h"
 #include "base/hash.h"
@@ -53,6 +54,7 @@ static uint64_t rounds GUARDED_BY(stats_lock);
 static pthread_t thread;
 static bool thread_runs;
 static int64_t every_us; /* 0: real time */
+static int stop_fd = -1; /* readable when stopping: nobody is waited for any more */
 static char *dir;
 
 /* Files */
@@ -209,6 +211,16 @@ static void drop_old(uint64_t round)
 
 /* A round */
 
+static bool is_stopping(void)
+{
+    bool stop;
+
+    mutex_lock(&stats_lock);
+    stop = stopping;
+    mutex_unlock(&stats_lock);
+    return stop;
+}
+
 struct round {
     uint64_t number;
     double at; /* of the stores' clock; real time: when the round began */
@@ -265,7 +277,7 @@ static void round_vm(struct round *r, const struct look_vm *vm, struct machine_s
         d.at_us = 0;
     if (!host_ctx.machine->stats(vm->uuid, &o->vcpus, s, &d))
         return; /* it ended just now */
-    if (!s->disks_known && ask) {
+    if (!s->disks_known && ask && !is_stopping()) {
         log_info("VM %s does not say what its disks do; asking again in %d seconds",
                  vm->uuid, SKIP_ROUNDS * RRD_STEP);
         o->ask_again = r->number + SKIP_ROUNDS;
@@ -321,19 +333,33 @@ static void tell_memory(const struct round *r, const struct metrics_host *m)
         log_debug("telling the free memory: %s", err.code);
 }
 
-static void play_round(struct round *r, struct machine_stats *s)
+/* False: the daemon stops; the round is not whole. */
+static bool look_at_all(struct round *r, struct machine_stats *s)
 {
     struct metrics_host m;
 
-    look_take(&r->look);
+    for (size_t i = 0; i < r->look.vms.n; i++) {
+        if (is_stopping())
+            return false;
+        round_vm(r, &r->look.vms.v[i], s);
+    }
     if (!metrics_read_host(&m))
         log_debug("/proc cannot be read");
-    for (size_t i = 0; i < r->look.vms.n; i++)
-        round_vm(r, &r->look.vms.v[i], s);
     round_host(r, &m);
     tell_memory(r, &m);
     metrics_host_done(&m);
+    return true;
+}
+
+static void play_round(struct round *r, struct machine_stats *s)
+{
+    bool whole;
+
+    look_take(&r->look);
+    whole = look_at_all(r, s);
     look_done(&r->look);
+    if (!whole)
+        return;
     drop_old(r->number);
     mutex_lock(&stats_lock);
     rounds = r->number;
@@ -367,7 +393,7 @@ static void *sample_main(void *arg UNUSED)
         struct round r = { .number = n,
                            .at = every_us > 0 ? began + (double)n * RRD_STEP
                                               : (double)clock_wall_us() / US_PER_SEC,
-                           .disks = deadline_in(ROUND_US) };
+                           .disks = deadline_in_cancel(ROUND_US, stop_fd) };
 
         play_round(&r, s);
         if (n % SAVE_ROUNDS == 0) {
@@ -390,7 +416,8 @@ int stats_init(int64_t every, struct err *err)
     }
     sweep(true);
     cond_init(&wake);
-    if (thread_start(&thread, "stats", 0, sample_main, NULL) != 0) {
+    stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (stop_fd < 0 || thread_start(&thread, "stats", 0, sample_main, NULL) != 0) {
         (void)err_set(err, ERR_INTERNAL_ERROR, "stats");
         return err_detail(err, "starting a thread: %m");
     }
@@ -401,6 +428,7 @@ int stats_init(int64_t every, struct err *err)
 void stats_stop(void)
 {
     AUTO(err_done) struct err err = { 0 };
+    const uint64_t one = 1;
 
     if (!thread_runs)
         return;
@@ -408,6 +436,7 @@ void stats_stop(void)
     stopping = true;
     cond_broadcast(&wake);
     mutex_unlock(&stats_lock);
+    (void)!write(stop_fd, &one, sizeof(one)); /* else a hung machine is waited for */
     (void)pthread_join(thread, NULL);
     thread_runs = false;
     IGNORE(stats_save(&err));
@@ -426,6 +455,8 @@ void stats_done(void)
     stopping = false;
     mutex_unlock(&stats_lock);
     free_str(&dir);
+    dir = NULL;
+    close_fd(&stop_fd);
 }
 
 /* For others */
