@@ -5,6 +5,7 @@
  *   probe [qemu] [NAME=VALUE...]    try everything; qemu: under a filter like that of QEMU's -sandbox as well
  *   probe control [NAME=VALUE...]   for comparison, as root and outside: each try gets mounts of its own to spoil
  *   probe sit                       sit there, to be attacked
+ *   probe multiply                  how many processes can there be? "multiplied N", 1000 at most
  *
  * One line each, "NAME blocked TEXT" or "NAME escaped"; last "done N". Values: file, socket, abstract, port, pid, uid,
  * qmp, rootd. */
@@ -578,6 +579,21 @@ static bool escaped(size_t i, const char *mode)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+static void multiply(void)
+{
+    int n = 0;
+
+    for (pid_t pid = 0; n < 1000; n++) {
+        pid = fork();
+        if (pid == 0)
+            for (;;)
+                (void)pause(); /* until the first process of this namespace ends */
+        if (pid < 0)
+            break;
+    }
+    printf("multiplied %d\n", n);
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
@@ -589,6 +605,10 @@ int main(int argc, char **argv)
         (void)fflush(stdout);
         for (;;)
             (void)pause();
+    }
+    if (strcmp(mode, "multiply") == 0) {
+        multiply();
+        return 0;
     }
     for (size_t i = 0; i < COUNT(tries); i++)
         n += escaped(i, mode);

@@ -85,6 +85,18 @@ def test_no_way_out(rootd, host, first):
     assert host.victim.alive
 
 
+def test_no_more_processes_than_allowed():
+    with Rootd("--qemu", PROBE) as rootd:
+        if not any((d / "pids.max").exists() or (d / "pids.current").exists() for d in rootd.cgroups()):
+            pytest.fail("this machine bounds no processes")
+        out = os.memfd_create("probe")
+        vm = rootd.spawn(["multiply"], [(out, 1)], ("pids_max", 50))
+        assert vm.wait(60)
+        os.lseek(out, 0, os.SEEK_SET)
+        with os.fdopen(out) as f:
+            assert f.read() == "multiplied 49\n"
+
+
 def test_the_probe_can_succeed(rootd, host):
     """As root and without a jail nearly all of it does, or the drill would say nothing."""
     run = subprocess.run([PROBE, "control", *host.args], stdout=subprocess.PIPE, text=True, timeout=60, check=True)
