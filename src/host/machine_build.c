@@ -306,8 +306,10 @@ static int end_unknown(const char *uuid, struct err *err)
     struct deadline d = deadline_in(KILL_US);
     struct proc proc;
 
-    if (!machine_dir_alive(machine_reg_dir(), uuid, &proc))
+    if (root_get()->jailed) /* all of it, known to us or not, and waited for */
         return root_get()->end(uuid, NULL, err);
+    if (!machine_dir_alive(machine_reg_dir(), uuid, &proc))
+        return 0;
     log_warn("machine %s: ending a process of it that is not known", uuid);
     if (proc.pidfd < 0 || root_get()->end(uuid, &proc, err) < 0
         || deadline_poll(&d, proc.pidfd, POLLIN) < 0) {
@@ -409,7 +411,9 @@ static void adopt_one(const char *uuid, void *arg)
     mutex_unlock(&machines_lock);
     if (m) /* we have it */
         return;
-    if (!machine_dir_alive(machine_reg_dir(), uuid, &proc)) {
+    /* A start that rootd was asked for when we were killed holds the lock and may have no pid yet. */
+    if (!machine_dir_alive(machine_reg_dir(), uuid, &proc)
+        || (proc.pidfd < 0 && root_get()->jailed)) {
         if (root_get()->end(uuid, NULL, &err) == 0)
             machine_dir_remove(machine_reg_dir(), uuid);
         else
