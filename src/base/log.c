@@ -120,7 +120,7 @@ char *log_recent(void)
     const char *line = cut ? strchr(text, '\n')
                            : NULL; /* the first line has lost its start */
     if (line)
-        memmove(text, line + 1, strlen(line));
+        memmove(text, line + 1, strlen(line + 1) + 1);
     return text;
 }
 

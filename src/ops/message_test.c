@@ -52,15 +52,15 @@ TEST(about_machines)
 {
     static const struct {
         enum message_vm what;
-        const char *name, *body;
         int priority;
+        const char *name, *body;
     } cases[] = {
-        { MESSAGE_VM_SHUTDOWN, "VM_SHUTDOWN", "VM 'web' shutdown", 5 },
-        { MESSAGE_VM_SHUTDOWN_FORCED, "VM_SHUTDOWN", "VM 'web' shutdown forcibly", 5 },
-        { MESSAGE_VM_REBOOTED, "VM_REBOOTED", "VM 'web' rebooted cleanly", 5 },
-        { MESSAGE_VM_REBOOTED_FORCED, "VM_REBOOTED", "VM 'web' rebooted forcibly", 5 },
-        { MESSAGE_VM_CRASHED, "VM_CRASHED", "VM 'web' crashed", 2 },
-        { MESSAGE_VM_STARTED, "VM_STARTED", "VM 'web' started", 5 },
+        { MESSAGE_VM_SHUTDOWN, 5, "VM_SHUTDOWN", "VM 'web' shutdown" },
+        { MESSAGE_VM_SHUTDOWN_FORCED, 5, "VM_SHUTDOWN", "VM 'web' shutdown forcibly" },
+        { MESSAGE_VM_REBOOTED, 5, "VM_REBOOTED", "VM 'web' rebooted cleanly" },
+        { MESSAGE_VM_REBOOTED_FORCED, 5, "VM_REBOOTED", "VM 'web' rebooted forcibly" },
+        { MESSAGE_VM_CRASHED, 2, "VM_CRASHED", "VM 'web' crashed" },
+        { MESSAGE_VM_STARTED, 5, "VM_STARTED", "VM 'web' started" },
     };
     struct err err = { 0 };
     AUTO(free_str) char *dir = str_fmt("%s/vm", test_dir());
