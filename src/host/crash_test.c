@@ -23,6 +23,7 @@
 #include "host/guard_test.h"
 #include "host/machine.h"
 #include "host/qemu.h"
+#include "host/root.h"
 #include "host/sr.h"
 
 #define UUID  "d0000000-1111-4222-8333-444444444444"
@@ -81,6 +82,15 @@ static void say(const char *what, int rc, const struct err *err)
     (void)fflush(stdout);
 }
 
+/* In jails, if tests/jail says so. */
+static void open_machines(const char *dir)
+{
+    const char *rootd = getenv("SERAI_ROOTD_SOCKET");
+
+    CHECK(!rootd || root_connect(rootd, NULL) == 0);
+    CHECK_INT(machine_qemu.init(dir, NULL, NULL, NULL), 0);
+}
+
 static void daemon_machine(const char *dir)
 {
     AUTO(err_done) struct err err = { 0 };
@@ -88,7 +98,7 @@ static void daemon_machine(const char *dir)
     struct vm_spec spec = guest();
     int rc;
 
-    CHECK_INT(machine_qemu.init(dir, NULL, NULL, NULL), 0);
+    open_machines(dir);
     rc = machine_qemu.start(&spec, &d, &err);
     say("start", rc, &err);
     if (rc == 0) {
@@ -140,7 +150,11 @@ static char *run(const char *kind, const char *dir, const char *point, const cha
     AUTO(free_str) char *where = str_fmt("%s=%s", kind, dir);
     AUTO(free_str) char *plan = str_fmt("SERAI_FAILPOINT=%s:%s", point, action);
     AUTO(free_str) char *tmp = str_fmt("TMPDIR=%s", test_dir());
-    const char *argv[] = { "env", where,    plan, tmp, "SERAI_TEST_NOFORK=1",
+    const char *rootd = getenv("SERAI_ROOTD_SOCKET");
+    AUTO(free_str)
+    char *root = str_fmt(rootd ? "SERAI_ROOTD_SOCKET=%s" : "-u%s",
+                         rootd ? rootd : "SERAI_ROOTD_SOCKET");
+    const char *argv[] = { "env", root,     where, plan, tmp, "SERAI_TEST_NOFORK=1",
                            self,  "daemon", NULL };
     AUTO(buf_done) struct buf out = BUF_INIT(65536);
     struct deadline d = deadline_in(60 * US_PER_SEC);
@@ -195,7 +209,7 @@ static void adopt_after_death(const char *dir, bool survives)
     struct machine_found *found;
     size_t n;
 
-    CHECK_INT(machine_qemu.init(dir, NULL, NULL, NULL), 0);
+    open_machines(dir);
     CHECK_INT(machine_qemu.adopt(&found, &n, NULL), 0);
     CHECK_INT(n, survives ? 1 : 0);
     if (survives) {
@@ -244,7 +258,7 @@ TEST(killed_and_not_adopted)
 
         free(run("CRASH_MACHINE", dir, points[i], "exit", &status));
         CHECK(WIFSIGNALED(status));
-        CHECK_INT(machine_qemu.init(dir, NULL, NULL, NULL), 0);
+        open_machines(dir);
         if (i == 0)
             check_start_works();
         else

@@ -8,17 +8,17 @@ import pytest
 from rootd import BUILD, Rootd
 
 QEMU = shutil.which("qemu-system-x86_64")
-TEST = str(BUILD / "src" / "host" / "host_machine_qemu_test")
+HOST = BUILD / "src" / "host"
 # without those that send signals to QEMU, or start one by themselves, as root may
 UNPRIVILEGED = ["serial_and_states", "vnc", "guest_powers_off", "guest_reboots", "guest_panics", "disks",
                 "start_is_refused", "twenty_cycles_leave_nothing"]
 
 
-def run(rootd, uid, tmp, names=()):
+def run(rootd, program, uid, tmp, names=()):
     os.chown(tmp, uid, uid)
     for parent in tmp.parents[:-2]:
         os.chmod(parent, 0o711)
-    done = subprocess.run([TEST, *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100,
+    done = subprocess.run([str(HOST / program), *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100,
                           user=uid, group=uid, extra_groups=[],
                           env={**os.environ, "SERAI_ROOTD_SOCKET": rootd.socket, "TMPDIR": str(tmp)})
     assert done.returncode == 0, done.stdout
@@ -26,7 +26,12 @@ def run(rootd, uid, tmp, names=()):
     assert [sub for d in rootd.cgroups() for sub in d.iterdir() if sub.is_dir()] == []
 
 
-@pytest.mark.parametrize("uid, names", [(0, []), (12345, UNPRIVILEGED)], ids=["root", "user"])
-def test_machines_in_jails(tmp_path, uid, names):
+@pytest.mark.parametrize("program, uid, names", [
+    ("host_machine_qemu_test", 0, []),
+    ("host_machine_qemu_test", 12345, UNPRIVILEGED),
+    ("host_crash_test", 0, []),
+    ("host_crash_test", 12345, []),
+])
+def test_machines_in_jails(tmp_path, program, uid, names):
     with Rootd("--qemu", QEMU, user=uid) as rootd:
-        run(rootd, uid, tmp_path, names)
+        run(rootd, program, uid, tmp_path, names)
