@@ -116,6 +116,17 @@ def test_cancelled(daemon, api, vdi):
         assert api.wait_task(task)["status"] == "cancelled"
 
 
+def test_a_silent_probe_holds_no_disk(daemon, api, vdi):
+    """xen-api's dummy request announces 2^50 bytes, sends none, and may be cut after the real one has begun."""
+    task, data = new_task(api), os.urandom(SIZE)
+    with daemon.connect() as probe, daemon.connect() as raw:
+        probe.send("PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" %
+                   (url(api, "/import_raw_vdi", vdi=vdi), 2**50))
+        assert put(raw, url(api, "/import_raw_vdi", vdi=vdi, task_id=task), SIZE, data)[0] == 200
+        assert api.wait_task(task)["status"] == "success"
+    assert export(daemon, api, vdi) == data
+
+
 def test_chunked_is_refused(daemon, api, vdi):
     with daemon.connect() as raw:
         raw.send("PUT %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" %
