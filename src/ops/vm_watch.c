@@ -89,17 +89,20 @@ static bool still_true(const struct machine_event *ev)
     }
 }
 
-static int mark(const struct ref *vm, const char *why, int state, bool rebooted,
+/* Records only. held: we hold the VM's operation entry; without it an operation that began meanwhile knows better. */
+static int mark(const struct ref *vm, const char *why, int state, bool rebooted, bool held,
                 enum message_vm say, struct err *err)
 {
     struct tx *tx = daemon_tx(why);
     const struct vm_rec *rec = db_get(CLASS_VM, vm);
-    if (rec)
-        message_add_vm(tx, say, vm);
-    if (rec && rebooted && !ref_is_null(&rec->metrics))
+    if (!rec || rec->power_state == VM_POWER_STATE_HALTED
+        || (!held && rec->current_operations.n > 0))
+        return tx_commit(tx, err);
+    message_add_vm(tx, say, vm);
+    if (rebooted && !ref_is_null(&rec->metrics))
         tx_set_int(tx, &rec->metrics, CLASS_VM_METRICS, F_VM_METRICS_START_TIME,
                    clock_wall_us());
-    else if (rec && !rebooted)
+    else if (!rebooted)
         vm_records_live(tx, vm, state);
     return tx_commit(tx, err);
 }
@@ -109,7 +112,7 @@ static int restart(const char *uuid, const struct ref *vm, enum message_vm say,
 {
     if (host_ctx.machine->reset(uuid, d, err) || host_ctx.machine->go(uuid, d, err))
         return -1;
-    return mark(vm, "guest restart", VM_POWER_STATE_RUNNING, false, say, err);
+    return mark(vm, "guest restart", VM_POWER_STATE_RUNNING, false, true, say, err);
 }
 
 static int act(const struct machine_event *ev, const struct ref *vm, enum decision what,
@@ -126,13 +129,13 @@ static int act(const struct machine_event *ev, const struct ref *vm, enum decisi
         return restart(ev->uuid, vm, crash ? MESSAGE_VM_CRASHED : MESSAGE_VM_REBOOTED, &d,
                        err);
     case MARK_PAUSED:
-        return mark(vm, "the machine paused", VM_POWER_STATE_PAUSED, false,
+        return mark(vm, "the machine paused", VM_POWER_STATE_PAUSED, false, false,
                     crash ? MESSAGE_VM_CRASHED : MESSAGE_VM_NONE, err);
     case MARK_RUNNING:
-        return mark(vm, "the machine resumed", VM_POWER_STATE_RUNNING, false,
+        return mark(vm, "the machine resumed", VM_POWER_STATE_RUNNING, false, false,
                     MESSAGE_VM_NONE, err);
     case NOTE_REBOOT:
-        return mark(vm, "the guest rebooted", 0, true, MESSAGE_VM_REBOOTED, err);
+        return mark(vm, "the guest rebooted", 0, true, false, MESSAGE_VM_REBOOTED, err);
     }
     return 0;
 }
@@ -153,8 +156,10 @@ static bool handle(const struct machine_event *ev)
         return false;
     if (halted || what == NOTHING || !still_true(ev))
         return true;
-    /* It has happened: blocked_operations, which clients set against accidents, changes nothing about it. */
-    if (op_begin_forced(CLASS_VM, &vm, "hard_reboot", &key, &err))
+    /* It has happened: blocked_operations, which clients set against accidents, changes nothing about it. What only the
+     * records follow takes no entry, so that nobody's call is refused for it. */
+    bool held = what == HALT || what == RESTART;
+    if (held && op_begin_forced(CLASS_VM, &vm, "hard_reboot", &key, &err))
         return false;
     log_info("VM %s: machine event %d%s%s", ev->uuid, (int)ev->kind, ev->detail ? ": " : "",
              ev->detail ? ev->detail : "");
@@ -163,7 +168,8 @@ static bool handle(const struct machine_event *ev)
         AUTO(free_str) char *text = err_text(&err);
         log_error("VM %s: following its machine: %s", ev->uuid, text);
     }
-    op_end(CLASS_VM, &vm, &key);
+    if (held)
+        op_end(CLASS_VM, &vm, &key);
     /* With a full disk the records cannot follow now; they do when something else could be written. */
     return done || !str_eq(err.code, ERR_OUT_OF_SPACE);
 }
