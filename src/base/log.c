@@ -120,7 +120,7 @@ char *log_recent(void)
     const char *line = cut ? strchr(text, '\n')
                            : NULL; /* the first line has lost its start */
     if (line)
-        memmove(text, line + 1, strlen(line + 1) + 1);
+        memmove(text, line + 1, n - (size_t)(line + 1 - text) + 1); /* with the NUL */
     return text;
 }
 

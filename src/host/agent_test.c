@@ -21,12 +21,12 @@
 struct guest {
     char *path;
     int listener;
+    bool sync_wrong;
     pthread_t thread;
     const char *before; /* sent ahead of the synchronisation's answer */
     const char *answer; /* to the command; NULL: none */
     size_t answer_len;  /* 0: strlen */
-    bool sync_wrong;
-    char command[256]; /* what was asked */
+    char command[256];  /* what was asked */
 };
 
 static struct deadline soon(void)

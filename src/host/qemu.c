@@ -124,7 +124,8 @@ static int add_machine(struct build *b)
     /* Shared: a disk process can map it. Starting with it costs nothing measurable (12 pairs: 37.1 and 36.6 ms). */
     return option_json(b, "-object",
                        json_pack("{ss ss sI sb}", "qom-type", "memory-backend-memfd", "id",
-                                 "pc.ram", "size", (json_int_t)(mib * MIB), "share", 1));
+                                 "pc.ram", "size", (json_int_t)mib * (json_int_t)MIB,
+                                 "share", 1));
 }
 
 static int add_smp(struct build *b)

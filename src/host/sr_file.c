@@ -134,7 +134,7 @@ static bool remove_entry(int dir_fd, const char *name, void *arg)
 
 static int attach(const struct sr_config *sr, struct err *err)
 {
-    struct stat st;
+    struct stat st = { 0 };
 
     if (stat(sr->path, &st) < 0)
         return fail(err, "The directory cannot be reached", sr->path);
@@ -203,7 +203,7 @@ static bool scan_entry(int dir_fd, const char *name, void *arg)
 {
     const struct scan *s = arg;
     struct sr_volume v;
-    struct stat st;
+    struct stat st = { 0 };
     char vdi[UUID_TEXT_SIZE] = "";
 
     if (strlen(name) != sizeof(vdi) - 1 + strlen(SUFFIX))
@@ -245,7 +245,7 @@ static int open_volume(const struct sr_config *sr, const char *vdi, int flags,
 static int volume_stat(const struct sr_config *sr, const char *vdi, struct sr_volume *out,
                        struct err *err)
 {
-    struct stat st;
+    struct stat st = { 0 };
     AUTO(close_fd) int fd = open_volume(sr, vdi, O_RDONLY, &st, err);
 
     if (fd < 0)
@@ -310,7 +310,7 @@ static int volume_create(const struct sr_config *sr, const char *vdi, uint64_t s
                          uint64_t *size_out, struct err *err)
 {
     AUTO(close_fd) int fd = -1;
-    uint64_t size;
+    uint64_t size = 0;
 
     if (!round_size(size_bytes, &size))
         return bad_size(size_bytes, err);
@@ -337,9 +337,9 @@ static int volume_destroy(const struct sr_config *sr, const char *vdi, struct er
 static int volume_resize(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
                          struct err *err)
 {
-    struct stat st;
+    struct stat st = { 0 };
     AUTO(close_fd) int fd = open_volume(sr, vdi, O_RDWR, &st, err);
-    uint64_t size;
+    uint64_t size = 0;
 
     if (fd < 0)
         return -1;
@@ -353,7 +353,7 @@ static int volume_resize(const struct sr_config *sr, const char *vdi, uint64_t s
 static int volume_open(const struct sr_config *sr, const char *vdi, bool read_only,
                        struct err *err)
 {
-    struct stat st;
+    struct stat st = { 0 };
     int fd = open_volume(sr, vdi, read_only ? O_RDONLY : O_RDWR, &st, err);
 
     if (fd >= 0 && io_set_nonblock(fd, false) < 0)
@@ -450,7 +450,7 @@ static int copy_data(struct copy *c, uint64_t size)
 
 static int copy_into(struct copy *c, const struct stat *st)
 {
-    struct sr_space have;
+    struct sr_space have = { 0 };
     int rc;
 
     if (ioctl(c->dst, FICLONE, c->src) == 0)
@@ -469,13 +469,13 @@ static int volume_copy(const struct sr_config *from, const char *src,
                        const struct deadline *d, sr_progress_fn progress, void *arg,
                        struct err *err)
 {
-    struct stat st;
+    struct stat st = { 0 };
     AUTO(close_fd) int in = open_volume(from, src, O_RDONLY, &st, err);
     AUTO(close_fd) int out = -1;
     struct copy c = {
         .to = to, .src = in, .d = d, .progress = progress, .arg = arg, .err = err
     };
-    uint64_t size;
+    uint64_t size = 0;
 
     if (in < 0)
         return -1;

@@ -42,6 +42,7 @@ static void open_leaf(struct model *m)
     struct err err = { 0 };
 
     good(vhd_chain_open(&m->io, m->leaf, VHD_OPEN_WRITE, &m->c, &err), &err);
+    CHECK(m->c != NULL);
     vhd_chain_leaf(m->c)->space.ahead = 0;
 }
 
@@ -148,7 +149,7 @@ static void model_compare(struct model *m)
         for (uint64_t i = 0; i < n; i++)
             if (buf[i * 64] != m->want[at + i] || buf[i * 64 + 63] != m->want[at + i])
                 test_fail(__FILE__, __LINE__, "sector %llu holds %llx, not %llx",
-                          (unsigned long long)(at + i), (unsigned long long)buf[i * 64],
+                          (unsigned long long)at + i, (unsigned long long)buf[i * 64],
                           (unsigned long long)m->want[at + i]);
     }
     free(buf);

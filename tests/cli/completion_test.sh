@@ -3,7 +3,9 @@
 # completion_test.sh PROGRAM SERAI.BASH: what bash makes of the program's answers.
 set -eu
 PATH=$(dirname "$1"):$PATH
+# shellcheck source=/dev/null
 . "$2"
+# shellcheck disable=SC2317 # the completion calls it
 compopt() { :; } # only there while the shell completes
 n=0
 failed=0
