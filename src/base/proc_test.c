@@ -216,6 +216,15 @@ TEST(environment_and_directory)
     CHECK_STR(cwd, "/usr\n");
 }
 
+/* A mask of /proc/PID/status without signals 32 and 33: they are libc's own, nobody can reset them through it, and its
+ * posix_spawn (make's, for one) hands them on ignored. */
+static uint64_t signal_mask(const char *status, const char *field)
+{
+    const char *at = strstr(status, field);
+    CHECK(at != NULL);
+    return strtoull(at + strlen(field), NULL, 16) & ~(UINT64_C(3) << 31);
+}
+
 TEST(signals_are_reset)
 {
     sigset_t all, old;
@@ -226,9 +235,9 @@ TEST(signals_are_reset)
                                  NULL }; /* cat catches none itself */
     struct proc_spec spec = { .argv = argv, .pid_fd = -1 };
     AUTO(free_str) char *got = output_of(&spec, NULL, 0);
-    CHECK(strstr(got, "\nSigBlk:\t0000000000000000\n"));
-    CHECK(strstr(got, "\nSigIgn:\t0000000000000000\n"));
-    CHECK(strstr(got, "\nSigCgt:\t0000000000000000\n"));
+    CHECK_INT(signal_mask(got, "\nSigBlk:\t"), 0);
+    CHECK_INT(signal_mask(got, "\nSigIgn:\t"), 0);
+    CHECK_INT(signal_mask(got, "\nSigCgt:\t"), 0);
     sigset_t now;
     CHECK_INT(pthread_sigmask(SIG_SETMASK, NULL, &now), 0);
     CHECK(sigismember(&now, SIGTERM)); /* ours is as we set it */
