@@ -210,8 +210,7 @@ def test_too_many_connections_are_refused_politely(directory):
         refused = None
         while refused is None and len(held) < 200:
             held.append(daemon.connect())
-            held[-1].send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            status = held[-1].answer().status
+            status = held[-1].request("GET", "/").status
             if status != 200:
                 refused = status
         assert refused == 503 and len(held) > 50

@@ -112,7 +112,10 @@ class Raw:
         lines += ["%s: %s" % h for h in headers]
         if body or method in ("POST", "PUT"):
             lines.append("Content-Length: %d" % len(body))
-        self.send(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
+        try:
+            self.send(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
+        except BrokenPipeError:
+            pass  # refused before it was asked: the answer says why
         return self.answer(method == "HEAD")
 
 
