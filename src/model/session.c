@@ -35,7 +35,8 @@ static struct session_limits limits GUARDED_BY(db_mutex) = {
     .per_originator = 500,
 };
 static char root_hash[CRYPT_OUTPUT_SIZE] GUARDED_BY(db_mutex);
-static char *password_path GUARDED_BY(db_mutex); /* where the password lies */
+static char *password_path GUARDED_BY(db_mutex);      /* where the password lies */
+static session_source_fn source GUARDED_BY(db_mutex); /* NULL: the password file */
 static struct list watches GUARDED_BY(db_mutex) = LIST_INIT(watches);
 
 void session_set_limits(const struct session_limits *l)
@@ -43,6 +44,21 @@ void session_set_limits(const struct session_limits *l)
     db_lock();
     limits = *l;
     db_unlock();
+}
+
+void session_set_source(session_source_fn fn)
+{
+    db_lock();
+    source = fn;
+    db_unlock();
+}
+
+static session_source_fn get_source(void) EXCLUDES(db_mutex)
+{
+    db_lock();
+    session_source_fn fn = source;
+    db_unlock();
+    return fn;
 }
 
 /* The password */
@@ -120,6 +136,8 @@ int session_init(const char *state_dir, const char *password_file, struct err *e
     AUTO(free_str) char *own = str_fmt("%s/password", state_dir);
     const char *path = password_file ? password_file : own;
     struct buf text = BUF_INIT(PASSWORD_MAX * 2);
+    if (get_source())
+        return 0;
     (void)buf_reserve(&text,
                       PASSWORD_MAX * 2 - 1); /* one piece of memory, wiped at the end */
     int rc = 0;
@@ -287,12 +305,18 @@ static int begin(const char *user, const char *originator, const char *call,
     return 0;
 }
 
-static int wrong_password(const char *user, struct err *err)
+static struct deadline refusal_time(void) EXCLUDES(db_mutex)
 {
     db_lock();
     struct deadline d = deadline_in(limits.fail_delay_us);
     db_unlock();
-    (void)!deadline_poll(&d, -1, 0); /* it times out */
+    return d;
+}
+
+/* until: refusal_time() when the password came. */
+static int wrong_password(const char *user, const struct deadline *until, struct err *err)
+{
+    (void)!deadline_poll(until, -1, 0); /* it times out */
     return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user,
                    "The user name or password is wrong");
 }
@@ -300,10 +324,18 @@ static int wrong_password(const char *user, struct err *err)
 int session_login(const char *user, const char *password, const char *originator,
                   const char *client_ip, struct session *out, struct err *err)
 {
-    if (password_right(user, password))
-        return begin("root", originator, "session.login_with_password", out, err);
-    log_info("a login from %s failed", client_ip ? client_ip : "here");
-    return wrong_password(user, err);
+    struct deadline until = refusal_time();
+    session_source_fn ask = get_source();
+    bool right, admin = true;
+    if (!ask)
+        right = password_right(user, password);
+    else if (ask(user, password, client_ip, &right, &admin, err) < 0)
+        return -1;
+    if (right && admin)
+        return begin(user, originator, "session.login_with_password", out, err);
+    log_info("a login from %s failed%s", client_ip ? client_ip : "here",
+             right ? ": the user does not administer the pool" : "");
+    return wrong_password(user, &until, err);
 }
 
 int session_login_local(const char *originator, struct session *out, struct err *err)
@@ -390,8 +422,12 @@ int session_logout_subject(const char *sid, const struct ref *but, struct err *e
 int session_change_password(const char *old, const char *new_, struct err *err)
 {
     size_t n = strlen(new_);
+    struct deadline until = refusal_time();
+    if (get_source())
+        return err_set(err, ERR_CHANGE_PASSWORD_REJECTED,
+                       "users are the system's here; change it there, with passwd");
     if (!password_right("root", old))
-        return wrong_password("root", err);
+        return wrong_password("root", &until, err);
     if (n == 0 || n >= PASSWORD_MAX || strpbrk(new_, "\r\n"))
         return err_set(err, ERR_CHANGE_PASSWORD_REJECTED,
                        "a password has 1 to 511 characters, all on one line");

@@ -36,6 +36,14 @@ struct session_limits {
 /* Other limits than SESSION_LIMITS; before session_init. */
 void session_set_limits(const struct session_limits *limits) EXCLUDES(db_mutex);
 
+/* Users other than the one of the password file: the system's, say. Is it this user's password, and if so, does the
+ * user administer the pool? A refusal takes the same time for known and unknown users. from: an address, may be NULL.
+ * Errors: SESSION_AUTHENTICATION_FAILED(user, why) when nobody can tell. Called with no lock held. */
+typedef int (*session_source_fn)(const char *user, const char *password, const char *from,
+                                 bool *right_out, bool *admin_out, struct err *err);
+/* Ask there from now on, instead of the password file; before session_init, which then reads none. */
+void session_set_source(session_source_fn fn) EXCLUDES(db_mutex);
+
 /* Read the password of the built-in user root: its hash is kept, the text wiped. One trailing newline is
  * not part of it. file NULL: STATE/password, made (24 random letters and digits, 0600) when missing. */
 int session_init(const char *state_dir, const char *password_file, struct err *err)

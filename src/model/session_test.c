@@ -130,6 +130,52 @@ TEST(change_the_password)
     db_close();
 }
 
+static int system_users(const char *user, const char *password, const char *from,
+                        bool *right_out, bool *admin_out, struct err *err)
+{
+    if (str_eq(user, "away"))
+        return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user, "nobody answers");
+    *right_out = str_eq(password, "good") && str_eq(from, "192.0.2.7");
+    *admin_out = str_eq(user, "ann");
+    return 0;
+}
+
+TEST(users_of_the_system)
+{
+    static const struct {
+        const char *user, *password, *error;
+    } cases[] = {
+        { "ann", "good", NULL },
+        { "ann", "bad", ERR_SESSION_AUTHENTICATION_FAILED },
+        { "bob", "good", ERR_SESSION_AUTHENTICATION_FAILED },
+        { "away", "good", ERR_SESSION_AUTHENTICATION_FAILED },
+    };
+    struct session_limits l = SESSION_LIMITS;
+    l.fail_delay_us = 50 * US_PER_MS;
+    session_set_source(system_users);
+    start(l);
+    session_set_limits(&l); /* with the delay */
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct session s;
+        struct err err = { 0 };
+        int64_t before = clock_now_us();
+        int rc = session_login(cases[i].user, cases[i].password, "a", "192.0.2.7", &s,
+                               &err);
+        CHECK_INT(rc, cases[i].error ? -1 : 0);
+        CHECK(!cases[i].error || str_eq(err.code, cases[i].error));
+        CHECK(!cases[i].error || i == 3 || clock_now_us() - before >= l.fail_delay_us);
+        if (rc == 0)
+            CHECK_STR(s.user, cases[i].user);
+        err_done(&err);
+    }
+    struct err err = { 0 };
+    CHECK(session_change_password("good", "other", &err) < 0);
+    CHECK_STR(err.code, ERR_CHANGE_PASSWORD_REJECTED);
+    err_done(&err);
+    session_set_source(NULL);
+    db_close();
+}
+
 TEST(wrong_passwords)
 {
     start(SESSION_LIMITS);
