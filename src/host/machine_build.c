@@ -82,7 +82,7 @@ static int reopen_disks(const struct vm_spec *spec, struct launch *l, struct err
 {
     for (unsigned i = 0; i < spec->n_disks; i++) {
         const struct vm_disk *disk = &spec->disks[i];
-        int flags = disk->source == VM_SOURCE_NONE ? -1 : fcntl(disk->fd, F_GETFL);
+        int flags = disk->source == VM_SOURCE_FILE ? fcntl(disk->fd, F_GETFL) : -1;
 
         if (flags >= 0 && (disk->read_only || disk->is_cd)
             && (flags & O_ACCMODE) != O_RDONLY) {
@@ -187,7 +187,7 @@ static int spawn(struct machine *m, const struct vm_spec *spec, const struct arg
     struct proc proc;
 
     for (unsigned i = 0; i < spec->n_disks; i++)
-        if (spec->disks[i].source != VM_SOURCE_NONE)
+        if (spec->disks[i].source == VM_SOURCE_FILE)
             fds[vm.n_fds++] = (struct proc_fd){ l->reopened[i] >= 0 ? l->reopened[i]
                                                                     : spec->disks[i].fd,
                                                 QEMU_FD_DISK0 + (int)i };

@@ -21,15 +21,17 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
-#define MIB           (UINT64_C(1) << 20)
-#define SATA_PORTS    6
-#define SPARE_PORTS   4
-#define DISK_PCI_DEV  0x02
-#define NIC_PCI_DEV   0x06
-#define SPARE_PCI_DEV 0x0c
-#define SERIAL_MAX    20   /* what virtio-blk and ATA carry */
-#define CMDLINE_MAX   4096 /* above what x86 kernels take (2048) */
-#define PATH_MAX_     4095
+#define MIB             (UINT64_C(1) << 20)
+#define SATA_PORTS      6
+#define SPARE_PORTS     4
+#define DISK_PCI_DEV    0x02
+#define NIC_PCI_DEV     0x06
+#define SPARE_PCI_DEV   0x0c
+#define SERIAL_MAX      20   /* what virtio-blk and ATA carry */
+#define CMDLINE_MAX     4096 /* above what x86 kernels take (2048) */
+#define PATH_MAX_       4095
+#define NBD_PATH_MAX    107 /* sun_path */
+#define NBD_RECONNECT_S 600
 
 struct build {
     const struct vm_spec *spec;
@@ -261,11 +263,26 @@ static json_t *file_node(const struct vm_disk *disk, unsigned index)
                      disk->read_only || disk->is_cd, "cache", "direct", 0, "no-flush", 0);
 }
 
+/* While the server is away, requests wait; a disk process is back in a second. */
+static int add_nbd(struct build *b, const struct vm_disk *disk)
+{
+    AUTO(free_str) char *name = str_fmt("disk%u", disk->slot);
+
+    return option_json(b, "-blockdev",
+                       json_pack("{ss ss sb ss ss si s{ss ss}}", "driver", "nbd",
+                                 "node-name", name, "read-only",
+                                 disk->read_only || disk->is_cd, "discard", "unmap",
+                                 "export", disk->id, "reconnect-delay", NBD_RECONNECT_S,
+                                 "server", "type", "unix", "path", disk->nbd));
+}
+
 static int add_blockdev(struct build *b, unsigned index)
 {
     const struct vm_disk *disk = &b->spec->disks[index];
     AUTO(free_str) char *name = str_fmt("disk%u", disk->slot);
 
+    if (disk->source == VM_SOURCE_NBD)
+        return add_nbd(b, disk);
     option(b, "-add-fd", NULL);
     argv_addf(b->argv, "fd=%u,set=%u", (unsigned)QEMU_FD_DISK0 + index, index + 1);
     return option_json(b, "-blockdev",
@@ -345,6 +362,8 @@ static int check_disks(struct build *b, uint64_t *virtio_used)
             return refuse(b, "userdevice", d->id);
         if (d->source == VM_SOURCE_NONE && !d->is_cd)
             return refuse(b, "VDI", d->id);
+        if (d->source == VM_SOURCE_NBD && (!d->nbd || strlen(d->nbd) > NBD_PATH_MAX))
+            return refuse(b, "VDI", d->nbd ? d->nbd : "");
         if (d->serial && strnlen(d->serial, SERIAL_MAX + 1) > SERIAL_MAX)
             return refuse(b, "serial", d->serial);
         seen |= UINT64_C(1) << d->slot;

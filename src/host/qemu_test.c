@@ -111,6 +111,20 @@ TEST(golden_big)
     check_golden("argv-big.txt", &s);
 }
 
+TEST(golden_nbd)
+{
+    struct vm_spec s = tiny();
+
+    s.disks[s.n_disks++] = (struct vm_disk){ .id = ID("9"),
+                                             .slot = 3,
+                                             .source = VM_SOURCE_NBD,
+                                             .nbd = "../../disk/x/3.sock",
+                                             .serial = "serial" };
+    check_golden("argv-nbd.txt", &s);
+    s.disks[0].nbd = NULL;
+    CHECK_INT(qemu_argv(&s, "q", &(struct argv){ 0 }, NULL), -1);
+}
+
 TEST(golden_kernel)
 {
     struct vm_spec s = kernel();

@@ -12,9 +12,9 @@
 
 enum vm_bus { VM_BUS_VIRTIO, VM_BUS_SATA };
 
-enum vm_source { VM_SOURCE_NONE, VM_SOURCE_FILE };
-
-/* VM_SOURCE_FILE: a raw file by descriptor. The disk process adds vhost-user and NBD sources here. */
+/* FILE: a raw file by descriptor. NBD: an export of that name, the disk's id, on a unix socket; when the connection breaks,
+ * the machine connects again and its requests wait. */
+enum vm_source { VM_SOURCE_NONE, VM_SOURCE_FILE, VM_SOURCE_NBD };
 
 struct vm_disk {
     char id[UUID_TEXT_SIZE]; /* the VBD's uuid: names the device in QEMU */
@@ -24,8 +24,9 @@ struct vm_disk {
     bool read_only;
     unsigned boot_index;   /* 1.. ; 0: not booted from */
     enum vm_source source; /* NONE: an empty CD drive */
-    int fd;
-    const char *serial; /* shown to the guest, at most 20 characters */
+    int fd;                /* FILE */
+    const char *nbd;       /* NBD: the socket's path as the machine sees it */
+    const char *serial;    /* shown to the guest, at most 20 characters */
 };
 
 struct vm_nic {
