@@ -131,7 +131,7 @@ def Call(name, params=(), result=Void, role="read-only", life="Published", error
 class Schema:
     def __init__(self):
         self.enums, self.classes, self.errors = {}, {}, {}
-        self.not_yet, self.absent = set(), {}
+        self.not_yet, self.absent = {}, {}
 
     # What the schema files may call at their top level.
 
@@ -158,10 +158,11 @@ class Schema:
             raise SchemaError("error %s: twice, or not upper case" % code)
         self.errors[code] = Node(code=code, params=list(params), doc=doc, hint=hint)
 
-    def NOT_YET(self, names):
-        self.not_yet = set(names)
-        if len(self.not_yet) != len(names):
-            raise SchemaError("todo.py names a call twice")
+    def NOT_YET(self, part, what, names):
+        for name in names:
+            if name in self.not_yet:
+                raise SchemaError("todo.py names %s twice" % name)
+            self.not_yet[name] = Node(part=part, what=what)
 
     def ABSENT(self, code, params, reason, calls):
         for name in calls:
@@ -341,9 +342,9 @@ class Checker:
         self.names("inverse", inverses)
         explicit = {"%s.%s" % (cls.name, c.name) for cls in self.s.classes.values()
                     for c in cls.explicit}
-        for n in sorted(self.s.not_yet - explicit):
+        for n in sorted(set(self.s.not_yet) - explicit):
             self.bad.append("todo.py: no explicit call " + n)
-        for n in sorted(self.s.not_yet & set(self.s.absent)):
+        for n in sorted(set(self.s.not_yet) & set(self.s.absent)):
             self.bad.append("%s is both absent and to do" % n)
         for n, a in self.s.absent.items():
             self.absent(n, a)
