@@ -17,27 +17,42 @@
 #include "api/errors.h"
 #include "api/records.h"
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/uuid.h"
+#include "model/rbac.h"
 
-#define PASSWORD_MAX   512 /* what crypt(3) takes */
-#define ORIGINATOR_MAX 256
-#define HASH_COST      3
-#define MADE_LENGTH    24
+#define PASSWORD_MAX    512 /* what crypt(3) takes */
+#define ORIGINATOR_MAX  256
+#define HASH_COST       3
+#define MADE_LENGTH     24
+#define DIRECTORIES_MAX 4
+#define SWEEP_SLACK     64 /* entries without a record that do no harm */
 
 static struct session_limits limits GUARDED_BY(db_mutex) = {
     .fail_delay_us = 1500 * US_PER_MS,
     .idle_us = INT64_C(24) * 3600 * US_PER_SEC,
     .touch_us = 30 * US_PER_SEC,
     .per_originator = 500,
+    .per_user = 2000,
 };
 static char root_hash[CRYPT_OUTPUT_SIZE] GUARDED_BY(db_mutex);
 static char *password_path GUARDED_BY(db_mutex);      /* where the password lies */
 static session_source_fn source GUARDED_BY(db_mutex); /* NULL: the password file */
 static struct list watches GUARDED_BY(db_mutex) = LIST_INIT(watches);
+static const struct session_directory *directories[DIRECTORIES_MAX] GUARDED_BY(db_mutex);
+static size_t n_directories GUARDED_BY(db_mutex);
+
+/* What a session's record does not say. One whose record is gone is swept out later. */
+struct entry {
+    struct session session; /* as calls get it */
+    int64_t used_us, expires_us;
+};
+
+static struct hash entries GUARDED_BY(db_mutex); /* by reference */
 
 void session_set_limits(const struct session_limits *l)
 {
@@ -224,15 +239,22 @@ static void end(struct tx *tx, const struct ref *ref) REQUIRES(db_mutex)
         db_wake();
 }
 
-static bool expired(const struct session_rec *rec, int64_t now) REQUIRES(db_mutex)
+static struct entry *entry_of(const struct ref *ref) REQUIRES(db_mutex)
 {
-    return now - rec->last_active > limits.idle_us;
+    return hash_get(&entries, ref->b, sizeof(ref->b));
+}
+
+static bool expired(const struct ref *ref, int64_t now) REQUIRES(db_mutex)
+{
+    const struct entry *e = entry_of(ref);
+    return !e || now - e->used_us > limits.idle_us
+           || (e->expires_us > 0 && now >= e->expires_us);
 }
 
 static bool next_expired(int64_t now, struct ref *out) REQUIRES(db_mutex)
 {
     for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
-        if (expired(it.rec, now)) {
+        if (expired(&it.ref, now)) {
             *out = it.ref;
             return true;
         }
@@ -240,7 +262,25 @@ static bool next_expired(int64_t now, struct ref *out) REQUIRES(db_mutex)
     return false;
 }
 
-/* How many sessions this user has from this originator, and the one that was used least recently. */
+static bool next_without_record(struct entry **out) REQUIRES(db_mutex)
+{
+    for (size_t i = 0; (*out = hash_next(&entries, &i)) != NULL;) {
+        if (!session_exists(&(*out)->session.ref))
+            return true;
+    }
+    return false;
+}
+
+static void sweep(void) REQUIRES(db_mutex)
+{
+    struct entry *e;
+    while (entries.n > db_count(CLASS_SESSION) + SWEEP_SLACK && next_without_record(&e)) {
+        (void)hash_remove(&entries, e->session.ref.b, sizeof(e->session.ref.b));
+        free(e);
+    }
+}
+
+/* How many sessions this user has (from this originator, unless NULL), and the one that was used least recently. */
 static size_t count_alike(const char *user, const char *originator, struct ref *oldest)
     REQUIRES(db_mutex)
 {
@@ -248,11 +288,13 @@ static size_t count_alike(const char *user, const char *originator, struct ref *
     int64_t oldest_at = INT64_MAX;
     for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
         const struct session_rec *rec = it.rec;
-        if (!str_eq(rec->auth_user_name, user) || !str_eq(rec->originator, originator))
+        const struct entry *e = entry_of(&it.ref);
+        if (!str_eq(rec->auth_user_name, user)
+            || (originator && !str_eq(rec->originator, originator)))
             continue;
         n++;
-        if (rec->last_active < oldest_at) {
-            oldest_at = rec->last_active;
+        if ((e ? e->used_us : 0) < oldest_at) {
+            oldest_at = e ? e->used_us : 0;
             *oldest = it.ref;
         }
     }
@@ -268,41 +310,141 @@ static void copy_text(char *dst, size_t size, const char *src)
     dst[n] = '\0';
 }
 
-static void fill(struct session *out, const struct ref *ref, const struct session_rec *rec)
+/* Roles as bits where the schema's calls name them; those made by people by reference. */
+static void give_roles(struct session *s, const struct session_user *u) REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < u->n_roles; i++) {
+        const struct role_rec *role = db_get(CLASS_ROLE, &u->roles[i]);
+        uint8_t bit = role ? rbac_role_bit(role->name_label) : 0;
+        if (bit)
+            s->roles |= bit;
+        else if (role)
+            s->custom[s->n_custom++] = u->roles[i];
+    }
+}
+
+static void fill(struct session *out, const struct ref *ref, const struct session_user *u,
+                 const char *originator) REQUIRES(db_mutex)
 {
     memset(out, 0, sizeof(*out));
     out->ref = *ref;
-    out->local_superuser = rec->is_local_superuser;
-    out->roles = rec->is_local_superuser ? ROLE_POOL_ADMIN : 0;
-    copy_text(out->user, sizeof(out->user), rec->auth_user_name);
-    copy_text(out->originator, sizeof(out->originator), rec->originator);
+    out->local_superuser = u->local_superuser;
+    out->roles = u->local_superuser ? ROLE_POOL_ADMIN : 0;
+    out->token = u->token;
+    give_roles(out, u);
+    copy_text(out->user, sizeof(out->user), u->name);
+    copy_text(out->originator, sizeof(out->originator), originator);
 }
 
-static int begin(const char *user, const char *originator, const char *call,
+static void *record_of(const struct session_user *u, const char *originator, int64_t now)
+    REQUIRES(db_mutex)
+{
+    struct session_rec *rec = record_new(&schema_classes[CLASS_SESSION]);
+    rec->this_host = db_host_ref();
+    rec->last_active = rec->validation_time = now;
+    rec->is_local_superuser = u->local_superuser;
+    rec->subject = u->subject;
+    str_put(&rec->auth_user_sid, u->sid);
+    str_put(&rec->auth_user_name, u->name);
+    str_put(&rec->originator, originator);
+    return rec;
+}
+
+static int begin(const struct session_user *u, const char *originator, const char *call,
                  struct session *out, struct err *err) EXCLUDES(db_mutex)
 {
     char origin[ORIGINATOR_MAX];
     copy_text(origin, sizeof(origin), originator ? originator : "");
     int64_t now = clock_wall_us();
-    struct tx *tx = tx_begin(&(struct tx_who){ user, call, NULL });
+    struct tx *tx = tx_begin(&(struct tx_who){ u->name, call, NULL });
     struct ref old;
     while (next_expired(now, &old))
         end(tx, &old);
-    while (count_alike(user, origin, &old) >= limits.per_originator)
+    while (count_alike(u->name, origin, &old) >= limits.per_originator
+           || count_alike(u->name, NULL, &old) >= limits.per_user)
         end(tx, &old);
-    struct session_rec *rec = record_new(&schema_classes[CLASS_SESSION]);
-    rec->this_host = db_host_ref();
-    rec->last_active = rec->validation_time = now;
-    rec->is_local_superuser = true;
-    str_put(&rec->auth_user_name, user);
-    str_put(&rec->originator, origin);
-    struct ref ref = tx_create(tx, CLASS_SESSION, rec, NULL);
-    struct session s;
-    fill(&s, &ref, rec);
+    struct ref ref = tx_create(tx, CLASS_SESSION, record_of(u, origin, now), NULL);
+    struct entry *e = mem_alloc(sizeof(*e));
+    fill(&e->session, &ref, u, origin);
+    e->used_us = now;
+    e->expires_us = u->expires_us;
+    struct session s = e->session;
+    free(hash_put(&entries, e->session.ref.b, sizeof(e->session.ref.b), e));
+    sweep();
     if (tx_commit(tx, err) < 0)
         return -1;
     *out = s;
     return 0;
+}
+
+void session_user_done(struct session_user *u)
+{
+    free(u->name);
+    free(u->sid);
+    *u = (struct session_user){ 0 };
+}
+
+void session_add_directory(const struct session_directory *d)
+{
+    db_lock();
+    if (n_directories < DIRECTORIES_MAX)
+        directories[n_directories++] = d;
+    db_unlock();
+}
+
+static const struct session_directory *directory_get(size_t i) EXCLUDES(db_mutex)
+{
+    db_lock();
+    const struct session_directory *d = i < n_directories ? directories[i] : NULL;
+    db_unlock();
+    return d;
+}
+
+static int wrong_password(const char *user, const struct deadline *until, struct err *err)
+{
+    (void)!deadline_poll(until, -1, 0); /* it times out */
+    return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user,
+                   "The user name or password is wrong");
+}
+
+/* The password file's user, or the system's. */
+static int find_local_user(const char *user, const char *password, const char *client_ip,
+                           struct session_user *out, bool *right_out, struct err *err)
+{
+    session_source_fn ask = get_source();
+    bool right = false, admin = true;
+    if (!ask)
+        right = password_right(user, password);
+    else if (ask(user, password, client_ip, &right, &admin, err) < 0)
+        return -1;
+    if (right) {
+        out->name = str_dup(user);
+        out->local_superuser = admin;
+    }
+    *right_out = right;
+    return 0;
+}
+
+/* Whose password it is, as the first says who knows. One that cannot tell is logged: another one may know. Then err is
+ * what that one said. */
+static bool find_user(const char *user, const char *password, const char *client_ip,
+                      struct session_user *out, struct err *err)
+{
+    bool right = false;
+    if (find_local_user(user, password, client_ip, out, &right, err) < 0)
+        right = false;
+    const struct session_directory *d;
+    for (size_t i = 0; !right && (d = directory_get(i)) != NULL; i++) {
+        AUTO(err_done) struct err why = { 0 };
+        if (d->check(user, password, client_ip, out, &right, &why) == 0)
+            continue;
+        AUTO(free_str) char *text = err_text(&why);
+        log_warn("%s cannot tell whether a password is right: %s", d->name, text);
+        right = false;
+    }
+    if (right)
+        err_done(err);
+    return right;
 }
 
 static struct deadline refusal_time(void) EXCLUDES(db_mutex)
@@ -313,34 +455,30 @@ static struct deadline refusal_time(void) EXCLUDES(db_mutex)
     return d;
 }
 
-/* until: refusal_time() when the password came. */
-static int wrong_password(const char *user, const struct deadline *until, struct err *err)
-{
-    (void)!deadline_poll(until, -1, 0); /* it times out */
-    return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user,
-                   "The user name or password is wrong");
-}
-
 int session_login(const char *user, const char *password, const char *originator,
                   const char *client_ip, struct session *out, struct err *err)
 {
-    struct deadline until = refusal_time();
-    session_source_fn ask = get_source();
-    bool right, admin = true;
-    if (!ask)
-        right = password_right(user, password);
-    else if (ask(user, password, client_ip, &right, &admin, err) < 0)
+    AUTO(session_user_done) struct session_user who = { 0 };
+    AUTO(err_done) struct err unsure = { 0 };
+    struct deadline until = refusal_time(); /* a refusal takes as long for any reason */
+    if (!find_user(user, password, client_ip, &who, &unsure)) {
+        log_info("a login from %s failed", client_ip ? client_ip : "here");
+        (void)wrong_password(user, &until, unsure.code ? NULL : err);
+        if (unsure.code)
+            err_move(err, &unsure);
         return -1;
-    if (right && admin)
-        return begin(user, originator, "session.login_with_password", out, err);
-    log_info("a login from %s failed%s", client_ip ? client_ip : "here",
-             right ? ": the user does not administer the pool" : "");
-    return wrong_password(user, &until, err);
+    }
+    if (!who.local_superuser && who.n_roles == 0)
+        return err_set(err, ERR_SESSION_AUTHORIZATION_FAILED, user,
+                       "The password is right, but this user has no role here");
+    return begin(&who, originator, "session.login_with_password", out, err);
 }
 
 int session_login_local(const char *originator, struct session *out, struct err *err)
 {
-    return begin("root", originator, "session.login_local", out, err);
+    char root[] = "root";
+    struct session_user who = { .name = root, .local_superuser = true };
+    return begin(&who, originator, "session.login_local", out, err);
 }
 
 static int touch(const struct ref *ref, int64_t now) EXCLUDES(db_mutex)
@@ -369,10 +507,13 @@ int session_find(const char *ref_text_, struct session *out, struct err *err)
     int64_t now = clock_wall_us();
     db_lock();
     const struct session_rec *rec = db_get(CLASS_SESSION, &ref);
-    bool gone = rec && expired(rec, now);
+    bool gone = rec && expired(&ref, now);
     bool stale = rec && now - rec->last_active >= limits.touch_us;
-    if (rec && !gone)
-        fill(out, &ref, rec);
+    if (rec && !gone) {
+        struct entry *e = entry_of(&ref);
+        e->used_us = now;
+        *out = e->session;
+    }
     db_unlock();
     if (gone)
         drop_expired(now);

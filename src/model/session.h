@@ -9,28 +9,59 @@
 #include "base/list.h"
 #include "model/db.h"
 
+#define SESSION_ROLES_MAX 8
+
 /* What a call needs to know of its session; a copy. */
 struct session {
     struct ref ref;
     uint8_t roles; /* enum role_bit */
     bool local_superuser;
+    struct ref custom[SESSION_ROLES_MAX]; /* roles made by people (rbac.h) */
+    size_t n_custom;
+    struct ref token; /* the API token that it was made with; null: none */
     char user[64];
     char originator[64];
 };
+
+/* Who somebody turned out to be at a login. */
+struct session_user {
+    char *name; /* for people and the log; given to the session */
+    char *sid;  /* in a directory; NULL: none */
+    struct ref subject;
+    bool local_superuser; /* the others need a role */
+    struct ref roles[SESSION_ROLES_MAX];
+    size_t n_roles;
+    struct ref token;
+    int64_t expires_us; /* wall clock; 0: the session lasts as long as it is used */
+};
+
+void session_user_done(struct session_user *u);
+
+/* Others who know users besides those of the password file or of the system: a directory, the table of tokens. */
+struct session_directory {
+    const char *name; /* for the log */
+    /* *right_out: it is the password of one of its users, and out is filled. Otherwise the next one is asked. Runs on
+     * the thread of the login, no locks held; bounds its own time. Errors: nobody can tell. */
+    int (*check)(const char *user, const char *password, const char *client_ip,
+                 struct session_user *out, bool *right_out, struct err *err);
+};
+
+/* Asked in this order. Before the first login; d: static. */
+void session_add_directory(const struct session_directory *d) EXCLUDES(db_mutex);
 
 struct session_limits {
     int64_t fail_delay_us; /* a failed login answers after that */
     int64_t idle_us;       /* a session unused for that long is gone */
     int64_t touch_us; /* last_active is brought up to date when it is older than that */
-    size_t
-        per_originator; /* sessions of one user and originator; the least recently used goes first */
+    /* Sessions of one user and originator, and of one user; his least recently used goes first. */
+    size_t per_originator, per_user;
 };
 
 #define SESSION_LIMITS                                                                 \
     (struct session_limits)                                                            \
     {                                                                                  \
         .fail_delay_us = 1500 * US_PER_MS, .idle_us = INT64_C(24) * 3600 * US_PER_SEC, \
-        .touch_us = 30 * US_PER_SEC, .per_originator = 500                             \
+        .touch_us = 30 * US_PER_SEC, .per_originator = 500, .per_user = 2000           \
     }
 
 /* Other limits than SESSION_LIMITS; before session_init. */
@@ -49,7 +80,7 @@ void session_set_source(session_source_fn fn) EXCLUDES(db_mutex);
 int session_init(const char *state_dir, const char *password_file, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
 
-/* Errors: SESSION_AUTHENTICATION_FAILED(user, reason). Known and unknown users take the same time; a failure
+/* Errors: SESSION_AUTHENTICATION_FAILED(user, reason), SESSION_AUTHORIZATION_FAILED(user, why). Known and unknown users take the same time; a failure
  * blocks for fail_delay_us, with no lock held. client_ip: for the log; may be NULL. */
 int session_login(const char *user, const char *password, const char *originator,
                   const char *client_ip, struct session *out, struct err *err)
