@@ -15,23 +15,6 @@
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 
-/* Who we are on the wire. Clients choose features and update systems by these values. */
-static const char *const software_version[][2] = {
-    { "product_brand", "XCP-ng" },
-    { "product_version", "8.3.0" },
-    { "product_version_text", "8.3" },
-    { "product_version_text_short", "8.3" },
-    { "platform_name", "XCP" },
-    { "platform_version", "3.4.0" },
-    { "xapi", "25.6" },
-    { "xapi_build", "25.6.0" },
-    { "build_number", "serai" },
-    { "hostname", "localhost" },
-    { "date", "2026-11-01" },
-    { "network_backend", "bridge" },
-    { "serai_version", SERAI_VERSION },
-};
-
 static void put_str(const struct ref *host, struct tx *tx, unsigned field, const char *key,
                     const char *val) REQUIRES(db_mutex)
 {
@@ -186,6 +169,16 @@ static void boot_pifs(struct tx *tx, const struct ref *host, const struct invent
     }
 }
 
+static void put_version(struct tx *tx, const struct ref *host) REQUIRES(db_mutex)
+{
+    const char *key, *value;
+    tx_set_int(tx, host, CLASS_HOST, F_HOST_API_VERSION_MAJOR, BRAND_API_MAJOR);
+    tx_set_int(tx, host, CLASS_HOST, F_HOST_API_VERSION_MINOR, BRAND_API_MINOR);
+    tx_set_str(tx, host, CLASS_HOST, F_HOST_API_VERSION_VENDOR, BRAND_API_VENDOR);
+    for (size_t i = 0; brand_version(host_ctx.brand, i, &key, &value); i++)
+        put_str(host, tx, F_HOST_SOFTWARE_VERSION, key, value);
+}
+
 void boot_host(struct tx *tx)
 {
     const struct inventory *inv = &host_ctx.inventory;
@@ -199,12 +192,7 @@ void boot_host(struct tx *tx)
     char *booted = str_fmt("%lld.", (long long)(inv->boot_wall_us / US_PER_SEC));
     AUTO(free_str)
     char *started = str_fmt("%lld.", (long long)(clock_wall_us() / US_PER_SEC));
-    tx_set_int(tx, &host, CLASS_HOST, F_HOST_API_VERSION_MAJOR, 2);
-    tx_set_int(tx, &host, CLASS_HOST, F_HOST_API_VERSION_MINOR, 21);
-    tx_set_str(tx, &host, CLASS_HOST, F_HOST_API_VERSION_VENDOR, "XenSource");
-    for (size_t i = 0; i < ARRAY_SIZE(software_version); i++)
-        put_str(&host, tx, F_HOST_SOFTWARE_VERSION, software_version[i][0],
-                software_version[i][1]);
+    put_version(tx, &host);
     put_str(&host, tx, F_HOST_SOFTWARE_VERSION, "hostname", inv->hostname);
     put_str(&host, tx, F_HOST_SOFTWARE_VERSION, "linux", inv->kernel);
     put_str(&host, tx, F_HOST_OTHER_CONFIG, "boot_time", booted);

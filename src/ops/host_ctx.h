@@ -7,9 +7,11 @@
 #include "host/machine.h"
 #include "host/sr.h"
 #include "model/value.h"
+#include "ops/brand.h"
 
 struct host_ctx {
     const struct machine_ops *machine;
+    const struct brand *brand;
     bool rootless;
     char *state_dir, *runtime_dir;
     char *kernel_dir; /* the one folder PV_kernel and PV_ramdisk may name files in */

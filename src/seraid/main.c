@@ -222,6 +222,7 @@ static int look_at_host(const struct options *o, struct err *err)
     if (inventory_read(&host_ctx.inventory, err) != 0)
         return -1;
     host_ctx.rootless = o->rootless;
+    host_ctx.brand = o->brand;
     host_ctx.machine = o->fake_machine ? &machine_fake : &machine_qemu;
     host_ctx.accel = (struct accel){ .name = "tcg",
                                      .reason = "Machines are not real here." };

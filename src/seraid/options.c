@@ -21,6 +21,8 @@ const char options_help[] =
     "  --http ADDR:PORT      serve HTTP there, on a loopback address only\n"
     "  --password-file FILE  the password of the user root (default: STATE/password, made\n"
     "                        when missing)\n"
+    "  --brand NAME          what clients are told they talk to: xcp-ng (the default),\n"
+    "                        xenserver or serai, which not all of them accept\n"
     "  --log-level LEVEL     error, warn, info (the default) or debug\n"
     "  --version             print the version and exit\n"
     "  --help                print this text and exit\n"
@@ -40,6 +42,7 @@ enum option_id {
     OPT_HTTPS,
     OPT_HTTP,
     OPT_PASSWORD_FILE,
+    OPT_BRAND,
     OPT_LOG_LEVEL,
     OPT_MACHINE,
     OPT_SAMPLE_MS,
@@ -52,18 +55,13 @@ static const struct option_row {
     enum option_id id;
     bool has_value;
 } rows[] = {
-    { "--rootless", OPT_ROOTLESS, false },
-    { "--state", OPT_STATE, true },
-    { "--runtime", OPT_RUNTIME, true },
-    { "--https", OPT_HTTPS, true },
-    { "--http", OPT_HTTP, true },
-    { "--password-file", OPT_PASSWORD_FILE, true },
-    { "--log-level", OPT_LOG_LEVEL, true },
+    { "--rootless", OPT_ROOTLESS, false },  { "--state", OPT_STATE, true },
+    { "--runtime", OPT_RUNTIME, true },     { "--https", OPT_HTTPS, true },
+    { "--http", OPT_HTTP, true },           { "--password-file", OPT_PASSWORD_FILE, true },
+    { "--brand", OPT_BRAND, true },         { "--log-level", OPT_LOG_LEVEL, true },
     { "--machine", OPT_MACHINE, true }, /* "fake" or "qemu" */
-    { "--sample-ms", OPT_SAMPLE_MS, true },
-    { "--version", OPT_VERSION, false },
-    { "--help", OPT_HELP, false },
-    { "-h", OPT_HELP, false },
+    { "--sample-ms", OPT_SAMPLE_MS, true }, { "--version", OPT_VERSION, false },
+    { "--help", OPT_HELP, false },          { "-h", OPT_HELP, false },
 };
 
 #define BAD(err, ...) \
@@ -146,6 +144,12 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
     case OPT_HTTPS: o->https = value; return check_addr("--https", value, err);
     case OPT_HTTP: return set_http(o, value, err);
     case OPT_PASSWORD_FILE: o->password_file = value; return 0;
+    case OPT_BRAND:
+        o->brand = brand_find(value);
+        if (!o->brand)
+            return BAD(err, "%s is xcp-ng, xenserver or serai, not \"%s\".", "--brand",
+                       value);
+        return 0;
     case OPT_LOG_LEVEL:
         if (!log_parse_level(value, &o->log_level))
             return BAD(err, "%s is error, warn, info or debug, not \"%s\".", "--log-level",
@@ -174,7 +178,7 @@ static const struct option_row *find_row(const char *arg, const char **value_out
 
 int options_parse(int argc, char *const *argv, struct options *out, struct err *err)
 {
-    struct options o = { .log_level = LOG_INFO };
+    struct options o = { .log_level = LOG_INFO, .brand = brand_default };
 
     for (int i = 1; i < argc; i++) {
         const char *value = NULL;

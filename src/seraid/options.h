@@ -5,12 +5,14 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "ops/brand.h"
 
 struct options {
     bool rootless, help, version, fake_machine;
     const char *state_dir, *runtime_dir; /* NULL: the default places (paths.h) */
     const char *https, *http;            /* NULL: not given */
     const char *password_file;
+    const struct brand *brand; /* never NULL */
     enum log_level log_level;
     int64_t
         sample_us; /* tests: a round of measurements so often counts as 5 s; 0: real time */

@@ -34,6 +34,7 @@ TEST(good_lines)
         "--http [::1]:8080",
         "--http=127.1.2.3:1",
         "--log-level debug",
+        "--brand xenserver",
         "--machine fake",
         "--password-file /x",
         "--help",
@@ -68,6 +69,7 @@ TEST(bad_lines_say_why)
         { "--http 0.0.0.0:80", "loopback" },
         { "--http 127.evil.example:80", "loopback" },
         { "--http [::]:80", "loopback" },
+        { "--brand acme", "xcp-ng, xenserver or serai" },
         { "--log-level loud", "error, warn, info or debug" },
         { "--machine xen", "fake or qemu" },
     };
