@@ -179,8 +179,10 @@ static void orphan(struct tx *tx, const struct ref *task, const struct task_rec 
     (void)err_set(&why, ERR_INTERNAL_ERROR, "the service restarted while this task ran");
     if (open_status(rec->status))
         finish(tx, task, "", &why);
-    else
+    else {
+        set_float(tx, task, F_TASK_PROGRESS, 1.0); /* volatile, and it has ended */
         set_allowed(tx, task, TASK_ALLOWED_OPERATIONS_DESTROY);
+    }
 }
 
 int task_init(struct err *err)

@@ -2,6 +2,7 @@
 """Async calls and the tasks that clients make."""
 import xml.etree.ElementTree as ET
 
+import conftest
 import facts
 
 
@@ -79,3 +80,20 @@ def test_endpoints_that_are_not_there_fail_the_task(daemon, api):
         record = api.wait_task(task)
         assert record["status"] == "failure" and record["error_info"] == ["NOT_IMPLEMENTED", path]
         api.call("task.destroy", task)
+
+
+def test_progress_is_not_stored_but_an_end_is(directory):
+    daemon = conftest.Daemon(directory).start()
+    with daemon.api() as api:
+        task = api.call("Async.pool.sync_database")
+        assert api.wait_task(task)["progress"] == 1
+        half = api.call("task.create", "half", "")
+        api.call("task.set_progress", half, 0.5)
+        assert api.call("task.get_progress", half) == 0.5
+    daemon.stop(9)
+    daemon.start()
+    with daemon.api() as api:
+        record = api.call("task.get_record", task)
+        assert record["status"] == "success" and record["progress"] == 1
+        assert api.call("task.get_status", half) == "failure" and api.call("task.get_progress", half) == 1
+    assert daemon.stop()[0] == 0
