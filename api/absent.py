@@ -67,6 +67,7 @@ ABSENT("HANDLE_INVALID", ["PGPU", "@self"], "No graphics card is given to machin
     "PGPU.set_GPU_group",
     "PGPU.set_enabled_VGPU_types",
 ])
+ABSENT("VM_REQUIRES_GPU", ["@VM", "@GPU_group"], "No graphics card is given to machines.", ["VGPU.create"])
 ABSENT("HANDLE_INVALID", ["VGPU", "@self"], "No graphics card is given to machines.", ["VGPU.destroy"])
 
 ABSENT("LICENCE_RESTRICTION", ["PVS_proxy"], "There is no proxy of streamed disks.", ["PVS_site.introduce"])
@@ -149,3 +150,8 @@ ABSENT("XENAPI_MISSING_PLUGIN", ["conversion"], "Machines of other products are 
     "VM.import_convert",
 ])
 ABSENT("MESSAGE_METHOD_UNKNOWN", ["@call"], "The API has no extensions.", ["host.call_extension"])
+ABSENT("HANDLE_INVALID", ["host_crashdump", "@self"], "Memory of a crashed host is not kept.", [
+    "host_crashdump.destroy",
+    "host_crashdump.upload",
+])
+ABSENT("HANDLE_INVALID", ["crashdump", "@self"], "Memory of a crashed machine is not kept.", ["crashdump.destroy"])

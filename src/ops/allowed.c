@@ -372,6 +372,55 @@ static void network_allowed(const struct ref *self, const void *rec, uint64_t *a
     *allowed |= BIT(NETWORK_OPERATIONS_ATTACHING);
 }
 
+/* A group can start while one of its machines is off, and stop while one is not. */
+static unsigned group_states(const struct vm_appliance_rec *group) REQUIRES(db_mutex)
+{
+    unsigned states = 0;
+    for (size_t i = 0; i < group->VMs.n; i++)
+        states |=
+            1u << ((const struct vm_rec *)db_get(CLASS_VM, &group->VMs.v[i]))->power_state;
+    return states;
+}
+
+static unsigned group_needs(int op)
+{
+    switch (op) {
+    case VM_APPLIANCE_OPERATION_START: return HALTED;
+    case VM_APPLIANCE_OPERATION_CLEAN_SHUTDOWN: return RUNNING;
+    default: return ANY & ~(unsigned)HALTED;
+    }
+}
+
+static void group_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
+    REQUIRES(db_mutex)
+{
+    (void)self;
+    const struct vm_appliance_rec *group = rec;
+    unsigned states = group_states(group);
+    for (int op = VM_APPLIANCE_OPERATION_START; op <= VM_APPLIANCE_OPERATION_SHUTDOWN; op++)
+        if (!group->current_operations.n && (states & group_needs(op)))
+            *allowed |= BIT(op);
+}
+
+static void group_why(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    const struct vm_appliance_rec *group = rec;
+    char text[REF_TEXT_SIZE];
+    ref_text(self, text);
+    if (group->current_operations.n)
+        other_operation(CLASS_VM_APPLIANCE, text, F_VM_APPLIANCE_ALLOWED_OPERATIONS,
+                        &group->current_operations, err);
+    else
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                      !group->VMs.n ? "Appliance has no VMs."
+                      : op == VM_APPLIANCE_OPERATION_START
+                          ? "There are no halted VMs in this appliance."
+                      : op == VM_APPLIANCE_OPERATION_CLEAN_SHUTDOWN
+                          ? "There are no running VMs in this appliance."
+                          : "All VMs in this appliance are halted.");
+}
+
 static void none_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
     REQUIRES(db_mutex)
 {
@@ -395,5 +444,6 @@ void ops_allowed_init(void)
     ops_lock_register(CLASS_SR, sr_allowed, sr_why);
     ops_lock_register(CLASS_HOST, host_allowed, not_here);
     ops_lock_register(CLASS_NETWORK, network_allowed, not_here);
+    ops_lock_register(CLASS_VM_APPLIANCE, group_allowed, group_why);
     ops_lock_register(CLASS_POOL, none_allowed, not_here);
 }

@@ -66,6 +66,8 @@ static const struct ops_class_hooks hooks[CLASS_COUNT] = {
     [CLASS_NETWORK] = { .create = network_create, .destroy = network_destroy },
     [CLASS_SUBJECT] = { .create = subject_create, .destroy = subject_destroy },
     [CLASS_CONSOLE] = { .create = console_create },
+    [CLASS_VMSS] = { .create = vmss_create, .destroy = vmss_destroy },
+    [CLASS_OBSERVER] = { .create = observer_create },
     [CLASS_POOL] = { .check_set = pool_check_set },
 };
 

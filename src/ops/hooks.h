@@ -26,4 +26,9 @@ int network_destroy(struct call *call, const struct ref *self, struct err *err) 
 int subject_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int subject_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
+int vmss_create(struct call *call, void *rec, struct ref *result, struct err *err)
+    MUST_CHECK;
+int vmss_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
+int observer_create(struct call *call, void *rec, struct ref *result, struct err *err)
+    MUST_CHECK;
 #endif

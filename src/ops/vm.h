@@ -44,6 +44,8 @@ void vm_device_name(unsigned position, char out[static 8]);
 void vm_records_live(struct tx *tx, const struct ref *vm, int power_state)
     REQUIRES(db_mutex);
 void vm_records_halted(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
+/* allowed_operations of a VM that has changed its power state, and of the group that it belongs to. */
+void vm_refresh(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
 /* End the machine if there is one and bring the records to Halted: the one teardown of every power operation.
  * say: told of a VM that was not halted. */
 int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,

@@ -7,7 +7,7 @@
 #include "api/ops.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
-#include "ops/call.h"
+#include "ops/vm.h"
 
 /* ---- high availability: what the owner wishes, kept even where nothing can follow it ------------------- */
 
@@ -138,7 +138,13 @@ int op_vm_set_appliance(struct call *call, const struct vm_set_appliance_args *a
         tx_abort(tx);
         return -1;
     }
-    if (db_get(CLASS_VM, &a->self))
+    const struct vm_rec *vm = db_get(CLASS_VM, &a->self);
+    struct ref before = vm ? vm->appliance : REF_NULL;
+    if (vm) {
         tx_set_ref(tx, &a->self, CLASS_VM, F_VM_APPLIANCE, &a->value);
+        vm_refresh(tx, &a->self);
+    }
+    if (!ref_is_null(&before) && !ref_eq(&before, &a->value))
+        op_refresh(tx, CLASS_VM_APPLIANCE, &before);
     return tx_commit(tx, err);
 }

@@ -258,7 +258,7 @@ static int record_state(struct call *call, const struct ref *vm, int state,
     if (db_get(CLASS_VM, vm)) {
         tx_set_enum(tx, vm, CLASS_VM, F_VM_POWER_STATE, state);
         message_add_vm(tx, say, vm);
-        op_refresh(tx, CLASS_VM, vm);
+        vm_refresh(tx, vm);
     }
     return tx_commit(tx, err);
 }

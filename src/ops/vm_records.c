@@ -96,6 +96,14 @@ static int64_t next_domid(void) REQUIRES(db_mutex)
     return ++max;
 }
 
+void vm_refresh(struct tx *tx, const struct ref *ref)
+{
+    const struct vm_rec *vm = db_get(CLASS_VM, ref);
+    op_refresh(tx, CLASS_VM, ref);
+    if (vm && !ref_is_null(&vm->appliance))
+        op_refresh(tx, CLASS_VM_APPLIANCE, &vm->appliance);
+}
+
 void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
 {
     const struct vm_rec *vm = db_get(CLASS_VM, ref);
@@ -117,7 +125,7 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
     }
     if (!was_live) /* a device made since the start waits for the next one */
         set_devices(tx, vm, true);
-    op_refresh(tx, CLASS_VM, ref);
+    vm_refresh(tx, ref);
 }
 
 void vm_records_halted(struct tx *tx, const struct ref *ref)
@@ -139,7 +147,7 @@ void vm_records_halted(struct tx *tx, const struct ref *ref)
     tx_set_ref(tx, ref, CLASS_VM, F_VM_RESIDENT_ON, &none);
     tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, -1);
     set_devices(tx, vm, false);
-    op_refresh(tx, CLASS_VM, ref);
+    vm_refresh(tx, ref);
 }
 
 int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
