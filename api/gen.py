@@ -248,6 +248,17 @@ def zero_json(schema, t):
             "datetime": '"19700101T00:00:00Z"', "ref": '"%s"' % idl.NULL, "map": "{}"}.get(t.kind)
 
 
+def audit_of(schema, cls, c):
+    """How a call is audited; None: not at all. audit.py has the rule."""
+    name, a = "%s.%s" % (cls.name, c.name), schema.audit
+    if name in a.sessions:
+        return "AUDIT_SESSION"
+    if name in a.reads or c.kind.startswith("GET_") or not idl.roles_of(c.role):
+        return None
+    read = c.kind == "EXPLICIT" and ("read-only" in idl.roles_of(c.role) or c.name.startswith(("get_", "assert_", "can_")))
+    return None if read and name not in a.writes else "AUDIT_CALL"
+
+
 class Tables:
     """schema.c: everything const, what is equal is shared."""
 
@@ -319,10 +330,11 @@ class Tables:
             row.append("CLASS_%s, F_%s_%s" % (upper(c), upper(c), upper(name)))
         else:
             row.append("0, 0")
-        row += [opt_cstr(default), keys, opt_cstr(f.unit), cstr(f.doc)]
+        row += [opt_cstr(default), keys, opt_cstr(f.unit), cstr(f.doc),
+                flag("%s.%s" % (cls.name, f.name) in self.schema.secret.fields)]
         return "    { %s }," % ", ".join(row)
 
-    def params(self, c):
+    def params(self, cls, c):
         """(params table, size of the arguments) of a call."""
         if not c.params:
             return "NULL", "0"
@@ -332,8 +344,10 @@ class Tables:
             self.shared[shape] = "struct args_%d" % len(self.shared)
             self.out.append("%s { %s };" % (self.shared[shape], " ".join(members)))
         shape = self.shared[shape]
-        rows = ["    { %s, %s, offsetof(%s, p%d), %s, %s }," % (
-            cstr(p.name), self.ty(p.type), shape, i, opt_cstr(self.default(p.default)), cstr(p.doc))
+        secrets = self.schema.secret.params
+        rows = ["    { %s, %s, offsetof(%s, p%d), %s, %s, %s }," % (
+            cstr(p.name), self.ty(p.type), shape, i, opt_cstr(self.default(p.default)), cstr(p.doc),
+            flag("%s.%s.%s" % (cls.name, c.name, p.name) in secrets))
             for i, p in enumerate(c.params)]
         return self.share("params", "struct param_def %s[]", "\n".join(rows)), "sizeof(%s)" % shape
 
@@ -344,7 +358,7 @@ class Tables:
 
     def call_row(self, cls, c):
         ident = "CALL_%s_%s" % (upper(cls.name), upper(c.name))
-        params, size = self.params(c)
+        params, size = self.params(cls, c)
         errors = "NULL"
         if c.errors:
             errors = self.share("errors", "char *const %s[]",
@@ -354,6 +368,8 @@ class Tables:
                ".roles = " + self.roles(c.role), ".result = " + self.ty(c.result), ".params = " + params,
                ".n_params = %d" % len(c.params), ".args_size = " + size, ".errors = " + errors,
                ".op = " + opt_cstr(c.op), ".doc = " + cstr(self.call_doc(c))]
+        if audit_of(self.schema, cls, c):
+            row.append(".audit = " + audit_of(self.schema, cls, c))
         if c.field:
             row.append(".field = F_%s_%s" % (upper(cls.name), upper(c.field.name)))
         for name, value in (("no_session", not c.session), ("has_async", c.async_), ("raw_result", c.raw)):
@@ -406,6 +422,8 @@ class Tables:
             "const struct class_def schema_classes[CLASS_COUNT] = {\n"
             '    [CLASS_NONE] = { .name = "", .lower = "", .uuid_field = -1, .name_field = -1, .doc = "" },\n'
             "%s\n};" % "\n".join(self.class_row(c) for c in classes),
+            "const char *const schema_secret_keys[] = { %s };" % ", ".join(
+                [cstr(k) for k in self.schema.secret.keys] + ["NULL"]),
             "/* Sorted by code. */\nconst struct error_def schema_errors[] = {\n%s\n};" % "\n".join(errors),
             "const size_t schema_n_errors = ARRAY_SIZE(schema_errors);"]
         return HEAD + '#include "api/records.h"\n#include "model/schema.h"\n\n' + "\n".join(self.out) + "\n"

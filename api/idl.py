@@ -132,6 +132,8 @@ class Schema:
     def __init__(self):
         self.enums, self.classes, self.errors = {}, {}, {}
         self.not_yet, self.absent = {}, {}
+        self.audit = Node(writes=[], reads=[], sessions=[])
+        self.secret = Node(params=[], fields=[], keys=[])
 
     # What the schema files may call at their top level.
 
@@ -169,6 +171,12 @@ class Schema:
             if name in self.absent:
                 raise SchemaError("absent.py names %s twice" % name)
             self.absent[name] = Node(code=code, params=list(params), reason=reason)
+
+    def AUDIT(self, writes, reads, sessions):
+        self.audit = Node(writes=writes, reads=reads, sessions=sessions)
+
+    def SECRET(self, params, fields, keys):
+        self.secret = Node(params=params, fields=fields, keys=keys)
 
 
 def implicit_calls(cls):
@@ -322,7 +330,21 @@ class Checker:
             self.need(not p.startswith("@") or not calls or p[1:] in [q.name for q in calls[0].params],
                       "absent.py: %s has no parameter %s", name, p)
 
+    def audit(self):
+        calls = {"%s.%s" % (cls.name, c.name): c for cls in self.s.classes.values() for c in cls.calls}
+        fields = {"%s.%s" % (cls.name, f.name) for cls in self.s.classes.values() for f in cls.fields}
+        for n in self.s.audit.writes + self.s.audit.reads + self.s.audit.sessions:
+            self.need(n in calls, "audit.py: no call %s", n)
+        for n in self.s.secret.fields:
+            self.need(n in fields, "audit.py: no field %s", n)
+        for n in self.s.secret.params:
+            call, _, param = n.rpartition(".")
+            self.need(call in calls and param in (p.name for p in calls[call].params), "audit.py: no parameter %s", n)
+        for k in self.s.secret.keys:
+            self.need(k == k.lower(), "audit.py: key %s", k)
+
     def run(self):
+        self.audit()
         for e in self.s.enums.values():
             self.names("enum " + e.name, [v.name for v in e.values])
             self.need(e.values and len(e.values) <= 64, "enum %s: 1 to 64 values", e.name)
@@ -358,7 +380,7 @@ class Checker:
 VOCABULARY = {n: globals()[n] for n in (
     "RO", "CTOR", "RW", "NULL", "Void", "String", "Int", "Float", "Bool", "DateTime", "EventBatch",
     "AnyRecord", "Enum", "Ref", "Record", "Set", "RefSet", "Map", "Option", "V", "F", "P", "Call")}
-TOP = ("EnumDef", "Class", "E", "NOT_YET", "ABSENT")
+TOP = ("EnumDef", "Class", "E", "NOT_YET", "ABSENT", "AUDIT", "SECRET")
 LITERAL = (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.Name, ast.Load, ast.Call,
            ast.keyword, ast.UnaryOp, ast.USub)
 

@@ -43,6 +43,8 @@ struct field_def {
     const struct map_key_role *key_roles; /* terminated by key NULL; may be NULL */
     const char *unit;                     /* "bytes", "KiB", "s", ...; may be NULL */
     const char *doc;
+    bool
+        secret; /* its value, or the values of the map, is hidden in the audit log and the history */
 };
 
 enum call_kind {
@@ -62,6 +64,12 @@ enum call_kind {
     CALL_KIND_DESTROY
 };
 
+enum call_audit {
+    AUDIT_NOT,    /* changes nothing */
+    AUDIT_CALL,   /* an intent before, an outcome after */
+    AUDIT_SESSION /* a login or logout: one record after */
+};
+
 /* Where a call runs. Today one host serves all of them; the forwarding layer reads this. */
 enum call_on {
     ON_ANY,
@@ -78,6 +86,7 @@ struct param_def {
     uint16_t offset;          /* in the argument struct */
     const char *default_json; /* NULL: must be given. Only trailing parameters have one. */
     const char *doc;
+    bool secret;
 };
 
 struct call_def {
@@ -87,6 +96,7 @@ struct call_def {
     uint8_t kind;
     uint8_t life;
     uint8_t on;
+    uint8_t audit;   /* enum call_audit */
     uint8_t roles;   /* 0: nobody may (xapi-internal) unless no_session */
     bool no_session; /* takes no session_id parameter (the two logins) */
     bool has_async;
@@ -127,6 +137,9 @@ struct error_def {
     const char *sentence;      /* for people; {0}, {1} stand for the parameters */
     const char *hint;          /* what to do, or NULL */
 };
+
+/* Parts of names of map keys, in small letters, whose values are secret; terminated by NULL. */
+extern const char *const schema_secret_keys[];
 
 extern const struct error_def schema_errors[];
 extern const size_t schema_n_errors;

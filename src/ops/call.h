@@ -26,6 +26,7 @@ struct call {
     enum enc enc;             /* raw_result calls: write to out in this encoding */
     struct buf *out;
     const char *client_ip, *user_agent; /* may be NULL */
+    uint64_t audit;                     /* number of its intent in the audit log; 0: none */
     bool local_trusted;                 /* came by the unix socket from our uid or root */
 };
 

@@ -7,7 +7,9 @@
 
 #include "api/errors.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "model/task.h"
+#include "seraid/audit_call.h"
 #include "seraid/explain.h"
 
 static void wipe_str(char **s)
@@ -38,11 +40,16 @@ static void find_task(struct exchange *x, struct auth *a)
         a->task = REF_NULL;
 }
 
-void auth_refuse(struct exchange *x, const struct auth *a, int status,
-                 const struct err *err)
+void auth_failed(struct auth *a, const struct err *err)
+{
+    a->failed = err->code;
+}
+
+void auth_refuse(struct exchange *x, struct auth *a, int status, const struct err *err)
 {
     AUTO(buf_done) struct buf words = BUF_INIT(0);
 
+    auth_failed(a, err);
     if (a->has_task)
         task_end(&a->task, "", err);
     explain_error(&words, err);
@@ -54,7 +61,17 @@ void auth_refuse(struct exchange *x, const struct auth *a, int status,
                buf_str(&words));
 }
 
-static int find_session(struct exchange *x, struct auth *a, struct err *err)
+/* The request as the audit log knows callers. */
+static struct call caller(const struct exchange *x, const struct auth *a)
+{
+    return (struct call){ .session = a->session,
+                          .client_ip = conn_peer(x->conn),
+                          .user_agent = http_header(x->req, "User-Agent"),
+                          .local_trusted = conn_local_trusted(x->conn) };
+}
+
+static int find_session(struct exchange *x, struct auth *a, const char *permission,
+                        struct err *err)
 {
     AUTO(free_str) char *cookie = http_cookie(x->req, "session_id");
     const char *query = url_param(&x->req->query, "session_id");
@@ -66,12 +83,37 @@ static int find_session(struct exchange *x, struct auth *a, struct err *err)
     if (!http_basic_auth(x->req, &user, &password))
         return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, "",
                        "no session and no password given");
-    if (session_login(user, password, http_header(x->req, "User-Agent"), conn_peer(x->conn),
-                      &a->session, err)
-        != 0)
-        return -1;
-    a->temporary = true;
-    return 0;
+    a->temporary = session_login(user, password, http_header(x->req, "User-Agent"),
+                                 conn_peer(x->conn), &a->session, err)
+                   == 0;
+    if (!a->temporary)
+        audit_login(&(struct call){ .client_ip = conn_peer(x->conn),
+                                    .user_agent = http_header(x->req, "User-Agent") },
+                    user, permission, err);
+    return a->temporary ? 0 : -1;
+}
+
+/* Measurements and pages change nothing and are asked for all the time; what carries a machine's data or controls it
+ * is worth a record. */
+static bool is_audited(const struct exchange *x, const char *permission)
+{
+    return (x->req->method != HTTP_GET && x->req->method != HTTP_HEAD)
+           || strstr(permission, "export") || strstr(permission, "console")
+           || strstr(permission, "audit_log");
+}
+
+static int audit_request(struct exchange *x, struct auth *a, const char *permission,
+                         struct err *err)
+{
+    static const char *const names[] = { "vdi", "ref", "uuid", "sr_id", "sr_uuid" };
+    struct call who = caller(x, a);
+    AUTO(free_str) char *object = NULL;
+
+    if (!is_audited(x, permission))
+        return 0;
+    for (size_t i = 0; !object && i < ARRAY_SIZE(names); i++)
+        object = http_arg(x->req, names[i]);
+    return audit_http_begin(&who, permission, object, &a->audit, err);
 }
 
 int auth_begin(struct exchange *x, uint8_t roles, const char *permission, struct auth *out)
@@ -80,14 +122,25 @@ int auth_begin(struct exchange *x, uint8_t roles, const char *permission, struct
     struct auth a = { 0 };
 
     find_task(x, &a);
-    if (find_session(x, &a, &err) != 0) {
+    if (find_session(x, &a, permission, &err) != 0) {
+        struct call who = caller(x, &a);
+
+        if (str_eq(err.code, ERR_SESSION_INVALID))
+            audit_call_refused(&who, permission, &err);
         auth_refuse(x, &a, 401, &err);
         return -1;
     }
     if (!a.session.local_superuser && !(a.session.roles & roles)) {
         (void)err_set(&err, ERR_RBAC_PERMISSION_DENIED, permission,
                       "No permission in user session");
+        struct call who = caller(x, &a);
+        audit_call_refused(&who, permission, &err);
         auth_refuse(x, &a, 403, &err);
+        auth_done(&a);
+        return -1;
+    }
+    if (audit_request(x, &a, permission, &err) != 0) {
+        auth_refuse(x, &a, 500, &err);
         auth_done(&a);
         return -1;
     }
@@ -99,6 +152,8 @@ void auth_done(struct auth *a)
 {
     AUTO(err_done) struct err err = { 0 };
 
+    audit_http_end(a->audit, a->failed);
+    a->audit = 0;
     if (a->temporary && session_logout(&a->session.ref, &err) != 0)
         log_debug("ending a session made for one request: %s", err.code);
     a->temporary = false;

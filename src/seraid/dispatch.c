@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "model/ops_lock.h"
 #include "ops/ops.h"
+#include "seraid/audit_call.h"
 #include "seraid/bind.h"
 #include "seraid/calls.h"
 #include "seraid/explain.h"
@@ -189,6 +190,7 @@ static int execute_durably(struct call *call, void *args, struct err *err)
     }
     calls_count(call->def, clock_now_us() - began_us, rc != 0);
     log_call(call, bind_self(call->def, args), began_us, err);
+    audit_call_end(call, args, began_us, err);
     return rc;
 }
 
@@ -260,6 +262,21 @@ static int bind(const struct call_def *def, const struct rpc_req *req, void **ar
     return bind_args(def, req->params, args_out, err);
 }
 
+/* The call's row, its session, its role: all that is looked at before the arguments. */
+static int admit(const struct rpc_req *req, struct call *call, bool *async_out,
+                 struct err *err)
+{
+    call->def = bind_method(req->method, async_out);
+    if (!call->def && json_array_size(req->params) == 0)
+        return err_set(err, ERR_MESSAGE_METHOD_UNKNOWN, req->method);
+    if ((!call->def || !call->def->no_session)
+        && find_session(req, &call->session, err) != 0)
+        return -1;
+    if (!call->def)
+        return err_set(err, ERR_MESSAGE_METHOD_UNKNOWN, req->method);
+    return call->def->no_session ? 0 : gate_call(call->def, &call->session, err);
+}
+
 static int serve(const struct rpc_req *req, const struct dispatch_peer *peer,
                  struct buf *out, struct err *err)
 {
@@ -276,22 +293,23 @@ static int serve(const struct rpc_req *req, const struct dispatch_peer *peer,
     void *args;
     int rc;
 
-    call.def = bind_method(req->method, &async);
-    if (!call.def && json_array_size(req->params) == 0)
-        return err_set(err, ERR_MESSAGE_METHOD_UNKNOWN, req->method);
-    if ((!call.def || !call.def->no_session) && find_session(req, &call.session, err) != 0)
+    if (admit(req, &call, &async, err) != 0) {
+        audit_call_refused(&call, req->method, err);
         return -1;
-    if (!call.def)
-        return err_set(err, ERR_MESSAGE_METHOD_UNKNOWN, req->method);
-    if (!call.def->no_session && gate_call(call.def, &call.session, err) != 0)
-        return -1;
+    }
     if (call.def->life == LIFE_REMOVED)
         return err_set(err, ERR_MESSAGE_REMOVED);
     if (bind(call.def, req, &args, err) != 0)
         return -1;
-    if (async && start_task(&call, args, err) == 0)
-        return 0;
-    rc = async ? -1 : execute_durably(&call, args, err);
+    rc = audit_call_begin(&call, req->params, err);
+    if (rc == 0 && async) {
+        rc = start_task(&call, args, err);
+        if (rc == 0)
+            return 0;
+        audit_call_end(&call, args, clock_now_us(), err);
+    } else if (rc == 0) {
+        rc = execute_durably(&call, args, err);
+    }
     bind_free(call.def, args);
     return rc;
 }

@@ -117,7 +117,7 @@ static ssize_t read_body(void *arg, void *p, size_t n)
     return got;
 }
 
-static void receive(struct exchange *x, const struct auth *auth, const struct ref *blob)
+static void receive(struct exchange *x, struct auth *auth, const struct ref *blob)
 {
     AUTO(err_done) struct err err = { 0 };
     struct deadline d = serve_deadline(SERVE_ANSWER_US);
@@ -140,6 +140,7 @@ static void receive(struct exchange *x, const struct auth *auth, const struct re
     if (err.code)
         log_info("PUT /blob by %s from %s: %s", auth->session.user, conn_peer(x->conn),
                  err.code);
+    auth_failed(auth, &err);
     if (auth->has_task)
         task_end(&auth->task, "", &err);
 }

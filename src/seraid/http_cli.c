@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/task.h"
+#include "seraid/audit_call.h"
 #include "seraid/dispatch.h"
 #include "seraid/handlers.h"
 #include "seraid/pool.h"
@@ -200,6 +201,12 @@ static int log_in(struct cli *c, struct err *err)
     else
         rc = session_login(r->user, r->password, originator, c->peer.ip, &c->session, err);
     c->own_session = rc == 0;
+    if (r->user || c->peer.local_trusted)
+        audit_login(&(struct call){ .client_ip = c->peer.ip,
+                                    .user_agent = c->peer.user_agent,
+                                    .local_trusted = c->peer.local_trusted,
+                                    .session = c->session },
+                    r->user, "cli", err);
     return rc;
 }
 

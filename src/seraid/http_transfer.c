@@ -190,6 +190,7 @@ static void import(struct transfer *t)
     if (rc != 0 && made && generic_destroy(&t->call, &t->vdi, &undo) != 0)
         log_warn("removing a disk whose import failed: %s", undo.code);
     log_end(t, "import", &err);
+    auth_failed(&t->auth, &err);
     t->x->body_read = rc == 0;
     enc_ref(&result, ENC_XML, &t->vdi);
     if (t->auth.has_task)
@@ -314,6 +315,7 @@ static void send_export(struct transfer *t)
     }
     vdi_export_end(&t->call, &t->vdi, &fd);
     log_end(t, "export", &err);
+    auth_failed(&t->auth, &err);
     if (t->auth.has_task)
         task_end(&t->auth.task, "", &err);
 }

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "model/audit.h"
 #include "model/event.h"
 #include "model/task.h"
 #include "ops/ops.h"
@@ -245,6 +246,7 @@ static int open_floors(const struct options *o, struct err *err)
     if (io_mkdirs(host_ctx.kernel_dir, 0700) != 0)
         return cannot_listen(err, host_ctx.kernel_dir);
     if (db_open(host_ctx.state_dir, err) != 0
+        || audit_open(&(struct audit_config){ .state_dir = host_ctx.state_dir }, err) != 0
         || session_init(host_ctx.state_dir, o->password_file, err) != 0
         || look_at_host(o, err) != 0 || open_listeners(o, err) != 0
         || load_certificate(err) != 0)
@@ -305,6 +307,7 @@ static void stop(void)
     stats_done();
     ops_done();
     host_ctx.machine->done();
+    audit_close();
     db_close();
     pool_free(daemon_state.workers);
     pool_free(daemon_state.tasks);
