@@ -340,6 +340,7 @@ int machine_build_start(const struct vm_spec *spec, const struct deadline *d,
 {
     AUTO(free_str) char *qemu = inventory_qemu(err);
     AUTO(argv_done) struct argv argv = { 0 };
+    AUTO(err_done) struct err old = { 0 };
     struct machine *m;
     bool there;
     int rc;
@@ -359,7 +360,11 @@ int machine_build_start(const struct vm_spec *spec, const struct deadline *d,
     mutex_lock(&machines_lock);
     m->ending = m->built = m->asked = false;
     mutex_unlock(&machines_lock);
-    rc = end_unknown(spec->uuid, err);
+    rc = end_unknown(spec->uuid, &old);
+    if (rc < 0) { /* rootd's silence comes out here */
+        err_set(err, ERR_BOOTLOADER_FAILED, spec->uuid, old.detail ? old.detail : old.code);
+        err_detail(err, "what its last run left cannot be ended");
+    }
     if (rc == 0)
         rc = build(m, spec, &argv, d, err);
     if (rc < 0) {

@@ -74,11 +74,7 @@ struct reply {
     int fd; /* given */
 };
 
-static int unanswered(struct err *err)
-{
-    err_set(err, ERR_INTERNAL_ERROR, "serai-rootd does not answer");
-    return err_detail(err, "%s: %m", root.socket);
-}
+#define SILENT "serai-rootd does not answer; see whether it runs"
 
 static int open_socket(void)
 {
@@ -99,38 +95,37 @@ static int open_socket(void)
     return TAKE_FD(fd);
 }
 
-static int receive(int fd, struct reply *r, struct err *err)
+static int receive(int fd, struct reply *r)
 {
     struct deadline d = deadline_in(CALL_US);
     size_t n_fds = 1;
     ssize_t n;
 
     if (deadline_poll(&d, fd, POLLIN) < 0)
-        return unanswered(err);
+        return -1;
     n = io_recv_fds(fd, r->text, sizeof(r->text), &r->fd, &n_fds);
     if (n_fds == 0 || n <= 0)
         r->fd = -1;
     errno = n == 0 ? ECONNRESET : errno;
     if (n <= 0)
-        return unanswered(err);
+        return -1;
     if (!fields_parse(r->text, (size_t)n, r->fields, FIELDS_MAX, &r->n)) {
         close_fd(&r->fd);
         errno = EBADMSG;
-        return unanswered(err);
+        return -1;
     }
     return 0;
 }
 
-/* One request. err: set only when there is no answer; *why_out is rootd's refusal (of the reply's text), NULL: done. */
+/* One request. -1 with errno: no answer. *why_out: rootd's refusal (of the reply's text), NULL: done. */
 static int call(const struct buf *request, const int *fds, size_t n_fds, struct reply *r,
-                const char **why_out, struct err *err)
+                const char **why_out)
 {
     AUTO(close_fd) int fd = open_socket();
 
     r->fd = -1;
-    if (fd < 0 || io_send_fds(fd, request->data, request->len, fds, n_fds) < 0)
-        return unanswered(err);
-    if (receive(fd, r, err) < 0)
+    if (fd < 0 || io_send_fds(fd, request->data, request->len, fds, n_fds) < 0
+        || receive(fd, r) < 0)
         return -1;
     *why_out = fields_get(r->fields, r->n, "ok") ? NULL
                                                  : fields_get(r->fields, r->n, "error");
@@ -194,8 +189,13 @@ static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct er
         fields_add(&b, "arg", *a);
     if (vm->n_fds + 3 > FDS_MAX || (n = add_fds(&b, vm, fds), buf_overflow(&b)))
         return err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, "The machine is too large");
-    if (call(&b, fds, n, r, &why, err) < 0)
-        return -1;
+    if (call(&b, fds, n, r, &why) < 0) {
+        int saved = errno;
+
+        err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, SILENT);
+        errno = saved;
+        return err_detail(err, "%s: %m", root.socket);
+    }
     pid_text = fields_get(r->fields, r->n, "pid");
     if (!why && (r->fd < 0 || !pid_text || !parse_range(pid_text, 1, INT32_MAX, &pid)))
         why = "an answer without a process";
@@ -216,13 +216,18 @@ static int jail_end(const char *uuid, const struct proc *proc UNUSED, struct err
 
     fields_add(&b, "verb", "end_vm");
     fields_add(&b, "uuid", uuid);
-    if (call(&b, NULL, 0, r, &why, err) < 0)
-        return -1;
+    if (call(&b, NULL, 0, r, &why) < 0) {
+        int saved = errno;
+
+        err_set(err, ERR_VM_SHUTDOWN_TIMEOUT, uuid, "60");
+        errno = saved;
+        return err_detail(err, SILENT ": %s: %m", root.socket);
+    }
     close_fd(&r->fd);
     if (!why)
         return 0;
-    err_set(err, ERR_INTERNAL_ERROR, "QEMU cannot be ended");
-    return err_detail(err, "machine %s: serai-rootd: %s", uuid, why);
+    err_set(err, ERR_VM_SHUTDOWN_TIMEOUT, uuid, "60");
+    return err_detail(err, "QEMU cannot be ended: serai-rootd: %s", why);
 }
 
 static int jail_authenticate(const char *user, const char *password, const char *from,
@@ -239,10 +244,15 @@ static int jail_authenticate(const char *user, const char *password, const char 
     fields_add(&b, "password", password);
     if (from)
         fields_add(&b, "from", from);
-    rc = call(&b, NULL, 0, r, &why, err);
+    rc = call(&b, NULL, 0, r, &why);
     explicit_bzero(b.data, b.len);
-    if (rc < 0)
-        return -1;
+    if (rc < 0) {
+        int saved = errno;
+
+        err_set(err, ERR_AUTH_SERVICE_ERROR, SILENT);
+        errno = saved;
+        return err_detail(err, "%s: %m", root.socket);
+    }
     close_fd(&r->fd);
     /* What rootd refuses (a name or password beyond its bounds) is nobody's password. */
     *right_out = !why && str_eq(fields_get(r->fields, r->n, "answer"), "ok");
@@ -265,8 +275,13 @@ int root_connect(const char *socket, struct err *err)
     free(root.socket);
     root.socket = str_dup(socket);
     fd = open_socket();
-    if (fd < 0)
-        return unanswered(err);
+    if (fd < 0) {
+        int saved = errno;
+
+        err_set(err, ERR_HOST_OFFLINE, "");
+        errno = saved;
+        return err_detail(err, "%s: %m", socket);
+    }
     root.ops = &jail;
     return 0;
 }

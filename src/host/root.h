@@ -31,16 +31,16 @@ struct root_ops {
      * says that it failed. Errors: BOOTLOADER_FAILED(uuid, text). Blocks: up to a minute. */
     int (*spawn)(const struct root_vm *vm, struct proc *proc_out, struct err *err);
     /* End what is left of it. proc: borrowed, NULL: none known. In a jail all its processes, waited for, and everything
-     * that was made for it; else the process, not waited for. Idempotent. Errors: INTERNAL_ERROR(text). */
+     * that was made for it; else the process, not waited for. Idempotent. Errors: VM_SHUTDOWN_TIMEOUT(uuid, seconds) in a jail. */
     int (*end)(const char *uuid, const struct proc *proc, struct err *err);
     /* Is it the password of this user of the system? from: an address for the system's log, may be NULL. Errors:
-     * INTERNAL_ERROR(text) when nobody can tell. A refusal takes a fixed time. */
+     * AUTH_SERVICE_ERROR(text) when nobody can tell. A refusal takes a fixed time. */
     int (*authenticate)(const char *user, const char *password, const char *from,
                         bool *right_out, struct err *err);
 };
 
 /* The table in use; without root_connect the one of the rootless mode. */
 const struct root_ops *root_get(void);
-/* Use serai-rootd from now on. Before the first machine. socket: copied. Errors: INTERNAL_ERROR(text), nobody answers. */
+/* Use serai-rootd from now on. Before the first machine. socket: copied. Errors: HOST_OFFLINE, nobody answers. */
 int root_connect(const char *socket, struct err *err) MUST_CHECK;
 #endif

@@ -3,8 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -12,8 +11,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/parse.h"
-#include "rootd/caps.h"
+#include "base/notify.h"
+#include "base/privileges.h"
 #include "rootd/server.h"
 #include "rootd/uids.h"
 
@@ -74,24 +73,17 @@ static int parse(int argc, char **argv, struct config *c, struct options *o)
     return optind == argc ? 0 : 3;
 }
 
-static int find_user(const char *name, struct config *c)
-{
-    int64_t number;
-    const struct passwd *pw;
-
-    if (parse_range(name, 0, INT32_MAX, &number)) {
-        c->user = (uid_t)number;
-        c->group = (gid_t)number;
-        return 0;
-    }
-    errno = ENOENT;
-    pw = getpwnam(name);
-    if (!pw)
-        return -1;
-    c->user = pw->pw_uid;
-    c->group = pw->pw_gid;
-    return 0;
-}
+static const unsigned capabilities[] = {
+    CAP_AUDIT_WRITE,  /* PAM writes the audit log */
+    CAP_KILL,         /* processes of other uids */
+    CAP_NET_ADMIN,    /* taps and bridges */
+    CAP_SETGID,       /* a VM's ids */
+    CAP_SETPCAP,      /* its empty bounding set */
+    CAP_SETUID,       /* its ids */
+    CAP_SYS_ADMIN,    /* namespaces and mounts */
+    CAP_SYS_BOOT,     /* power off */
+    CAP_SYS_RESOURCE, /* limits of a VM beyond our own */
+};
 
 static int find_cgroups(const struct options *o, struct config *c)
 {
@@ -137,9 +129,10 @@ static int confine(struct config *c)
     struct filter self;
 
     if (filter_compile(FILTER_JAIL, &c->filter) < 0
-        || filter_compile(FILTER_SELF, &self) < 0)
+        || filter_compile(FILTER_HELPER, &self) < 0)
         return -1;
-    if (caps_keep_ours() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+    if (privileges_keep(capabilities, ARRAY_SIZE(capabilities)) < 0
+        || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
         || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || filter_install(&self) < 0)
         return -1;
     filter_done(&self);
@@ -169,7 +162,7 @@ int main(int argc, char **argv)
         errno = EPERM;
         return fail("it is root's part of Serai");
     }
-    if (find_user(o.user, &c) < 0)
+    if (privileges_user(o.user, &c.user, &c.group) < 0)
         return fail(o.user);
     if (make_dirs(&c) < 0)
         return fail(c.run_dir);
@@ -184,5 +177,6 @@ int main(int argc, char **argv)
         return fail("confinement");
     (void)puts("ready");
     (void)fflush(stdout);
+    notify_send("READY=1");
     return server_run(&c, fd) < 0 ? fail("poll") : 0;
 }

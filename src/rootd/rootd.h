@@ -6,8 +6,8 @@
 
 #include <sys/types.h>
 
+#include "base/filter.h"
 #include "rootd/cgroup.h"
-#include "rootd/filter.h"
 #include "rootd/jail.h"
 #include "rootd/request.h"
 

@@ -21,8 +21,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/privileges.h"
 #include "base/uuid.h"
-#include "rootd/caps.h"
 #include "rootd/rootd.h"
 #include "rootd/uids.h"
 
@@ -155,7 +155,7 @@ static int set_ids(const struct spawn *s)
 
     if (kvm)
         group = st.st_gid;
-    return setgroups(kvm ? 1 : 0, &group) < 0 || caps_drop_bounding() < 0
+    return setgroups(kvm ? 1 : 0, &group) < 0 || privileges_drop_bounding() < 0
                    || setresgid(s->uid, s->uid, s->uid) < 0
                    || setresuid(s->uid, s->uid, s->uid) < 0
                ? -1

@@ -19,6 +19,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/parse.h"
 #include "model/audit.h"
 #include "model/event.h"
@@ -26,8 +27,8 @@
 #include "ops/ops.h"
 #include "ops/stats.h"
 #include "seraid/dispatch.h"
+#include "seraid/full.h"
 #include "seraid/listen.h"
-#include "seraid/notify.h"
 #include "seraid/options.h"
 #include "seraid/paths.h"
 #include "seraid/pool.h"
@@ -124,7 +125,7 @@ static int listen_default(char **bound_out, struct err *err)
     return cannot_listen(err, "127.0.0.1:8443");
 }
 
-static int open_listeners(const struct options *o, struct err *err)
+static int open_ports(const struct options *o, struct err *err)
 {
     host_ctx.https_address = str_dup("");
     host_ctx.http_address = str_dup("");
@@ -147,6 +148,11 @@ static int open_listeners(const struct options *o, struct err *err)
         free(host_ctx.http_address);
         host_ctx.http_address = TAKE(bound);
     }
+    return 0;
+}
+
+static int open_unix(struct err *err)
+{
     daemon_state.unix_path = str_fmt("%s/seraid.sock", host_ctx.runtime_dir);
     daemon_state.unix_fd = io_listen_unix(daemon_state.unix_path, 0600, BACKLOG);
     return daemon_state.unix_fd < 0 ? cannot_listen(err, daemon_state.unix_path) : 0;
@@ -248,8 +254,7 @@ static int open_floors(const struct options *o, struct err *err)
     if (db_open(host_ctx.state_dir, err) != 0
         || audit_open(&(struct audit_config){ .state_dir = host_ctx.state_dir }, err) != 0
         || session_init(host_ctx.state_dir, o->password_file, err) != 0
-        || look_at_host(o, err) != 0 || open_listeners(o, err) != 0
-        || load_certificate(err) != 0)
+        || look_at_host(o, err) != 0 || open_unix(err) != 0 || load_certificate(err) != 0)
         return -1;
     set_base_url();
     if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0)
@@ -315,13 +320,22 @@ static void stop(void)
     log_info("stopped");
 }
 
-static int run(const struct options *o, struct err *err)
+/* The user and the directories that all else is done as and in. Ports first: below 1024 they need a right. */
+static int settle_in(const struct options *o, struct err *err)
 {
+    if ((!o->rootless && full_directories(o, err) != 0) || open_ports(o, err) != 0
+        || (!o->rootless && full_confine(o, err) != 0))
+        return -1;
     if (paths_state(o->state_dir, &host_ctx.state_dir, err) != 0
         || paths_runtime(o->runtime_dir, &host_ctx.runtime_dir, err) != 0)
         return -1;
     daemon_state.lock_fd = paths_lock(host_ctx.runtime_dir, err);
-    if (daemon_state.lock_fd < 0 || open_floors(o, err) != 0)
+    return daemon_state.lock_fd < 0 || (!o->rootless && full_connect(o, err) != 0) ? -1 : 0;
+}
+
+static int run(const struct options *o, struct err *err)
+{
+    if (settle_in(o, err) != 0 || open_floors(o, err) != 0)
         return -1;
     daemon_state.workers = pool_new("worker", WORKERS_ACTIVE, WORKERS_MAX);
     daemon_state.tasks = pool_new("task", TASKS_MAX, TASKS_MAX);
@@ -357,10 +371,8 @@ int main(int argc, char **argv)
         (void)fputs(o.help ? options_help : "seraid " SERAI_VERSION "\n", stdout);
         return fflush(stdout) == 0 ? 0 : 1;
     }
-    if (!o.rootless) {
-        (void)fputs("seraid: Full mode is not there yet; run seraid --rootless.\n", stderr);
-        return 1;
-    }
+    if (!o.rootless)
+        full_defaults(&o);
     fill_standard_fds();
     set_limits();
     set_signals();

@@ -9,23 +9,31 @@
 #include "base/parse.h"
 
 const char options_help[] =
-    "Usage: seraid --rootless [OPTION]...\n"
+    "Usage: seraid [--rootless] [OPTION]...\n"
     "The Serai daemon: serves the XenAPI and runs this host's virtual machines.\n"
     "\n"
-    "  --rootless            run as an ordinary user, without the privileged helper\n"
-    "  --state DIR           the database and its like (default: $XDG_STATE_HOME/serai,\n"
-    "                        else ~/.local/state/serai)\n"
-    "  --runtime DIR         sockets and what runs (default: $XDG_RUNTIME_DIR/serai)\n"
-    "  --https ADDR:PORT     serve HTTPS there (default: 127.0.0.1:8443, or the next free\n"
-    "                        port); port 0 picks one\n"
+    "  --rootless            run as an ordinary user, without serai-rootd\n"
+    "  --state DIR           the database and its like (default: /var/lib/serai; "
+    "rootless:\n"
+    "                        $XDG_STATE_HOME/serai, else ~/.local/state/serai)\n"
+    "  --runtime DIR         sockets and what runs (default: /run/serai; rootless:\n"
+    "                        $XDG_RUNTIME_DIR/serai)\n"
+    "  --https ADDR:PORT     serve HTTPS there (default: 0.0.0.0:443; rootless:\n"
+    "                        127.0.0.1:8443, or the next free port); port 0 picks one\n"
     "  --http ADDR:PORT      serve HTTP there, on a loopback address only\n"
-    "  --password-file FILE  the password of the user root (default: STATE/password, made\n"
-    "                        when missing)\n"
+    "  --password-file FILE  the password of the user root (default: users of the system;\n"
+    "                        rootless: STATE/password, made when missing)\n"
     "  --brand NAME          what clients are told they talk to: xcp-ng (the default),\n"
     "                        xenserver or serai, which not all of them accept\n"
     "  --log-level LEVEL     error, warn, info (the default) or debug\n"
     "  --version             print the version and exit\n"
     "  --help                print this text and exit\n"
+    "\n"
+    "Not rootless:\n"
+    "  --user NAME           become that user, when started as root (default: serai)\n"
+    "  --admin-group NAME    whose members may do all that root may (default: "
+    "serai-admin)\n"
+    "  --rootd PATH          where serai-rootd listens (default: /run/serai-rootd/socket)\n"
     "\n"
     "For tests:\n"
     "  --machine fake        machines that are not real\n"
@@ -43,6 +51,9 @@ enum option_id {
     OPT_HTTP,
     OPT_PASSWORD_FILE,
     OPT_BRAND,
+    OPT_USER,
+    OPT_ADMIN_GROUP,
+    OPT_ROOTD,
     OPT_LOG_LEVEL,
     OPT_MACHINE,
     OPT_SAMPLE_MS,
@@ -55,13 +66,22 @@ static const struct option_row {
     enum option_id id;
     bool has_value;
 } rows[] = {
-    { "--rootless", OPT_ROOTLESS, false },  { "--state", OPT_STATE, true },
-    { "--runtime", OPT_RUNTIME, true },     { "--https", OPT_HTTPS, true },
-    { "--http", OPT_HTTP, true },           { "--password-file", OPT_PASSWORD_FILE, true },
-    { "--brand", OPT_BRAND, true },         { "--log-level", OPT_LOG_LEVEL, true },
+    { "--rootless", OPT_ROOTLESS, false },
+    { "--state", OPT_STATE, true },
+    { "--runtime", OPT_RUNTIME, true },
+    { "--https", OPT_HTTPS, true },
+    { "--http", OPT_HTTP, true },
+    { "--password-file", OPT_PASSWORD_FILE, true },
+    { "--brand", OPT_BRAND, true },
+    { "--user", OPT_USER, true },
+    { "--admin-group", OPT_ADMIN_GROUP, true },
+    { "--rootd", OPT_ROOTD, true },
+    { "--log-level", OPT_LOG_LEVEL, true },
     { "--machine", OPT_MACHINE, true }, /* "fake" or "qemu" */
-    { "--sample-ms", OPT_SAMPLE_MS, true }, { "--version", OPT_VERSION, false },
-    { "--help", OPT_HELP, false },          { "-h", OPT_HELP, false },
+    { "--sample-ms", OPT_SAMPLE_MS, true },
+    { "--version", OPT_VERSION, false },
+    { "--help", OPT_HELP, false },
+    { "-h", OPT_HELP, false },
 };
 
 #define BAD(err, ...) \
@@ -150,6 +170,9 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
             return BAD(err, "%s is xcp-ng, xenserver or serai, not \"%s\".", "--brand",
                        value);
         return 0;
+    case OPT_USER: o->user = value; return 0;
+    case OPT_ADMIN_GROUP: o->admin_group = value; return 0;
+    case OPT_ROOTD: o->rootd = value; return 0;
     case OPT_LOG_LEVEL:
         if (!log_parse_level(value, &o->log_level))
             return BAD(err, "%s is error, warn, info or debug, not \"%s\".", "--log-level",

@@ -9,8 +9,9 @@
 
 struct options {
     bool rootless, help, version, fake_machine;
-    const char *state_dir, *runtime_dir; /* NULL: the default places (paths.h) */
-    const char *https, *http;            /* NULL: not given */
+    const char *state_dir, *runtime_dir;    /* NULL: the default places (paths.h, full.h) */
+    const char *user, *admin_group, *rootd; /* full mode; NULL: the defaults (full.h) */
+    const char *https, *http;               /* NULL: not given */
     const char *password_file;
     const struct brand *brand; /* never NULL */
     enum log_level log_level;

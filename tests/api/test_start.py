@@ -31,8 +31,10 @@ def test_help_and_version():
         assert done.returncode == 0 and "seraid" in done.stdout and done.stderr == ""
 
 
-def test_full_mode_is_not_there():
-    fails([BUILD / "seraid"], 1, "--rootless")
+def test_full_mode_needs_its_helper(directory):
+    os.chmod(directory, 0o711)
+    fails([BUILD / "seraid", "--state", directory + "/state", "--runtime", directory + "/run", "--https", "127.0.0.1:0",
+           "--user", "12345", "--rootd", directory + "/nobody"], 1, "serai-rootd", directory + "/nobody")
 
 
 def test_bad_options():

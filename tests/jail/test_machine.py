@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from rootd import BUILD, Rootd
@@ -16,11 +17,9 @@ UNPRIVILEGED = ["serial_and_states", "vnc", "guest_powers_off", "guest_reboots",
 
 def run(rootd, program, uid, tmp, names=()):
     os.chown(tmp, uid, uid)
-    for parent in tmp.parents[:-2]:
-        os.chmod(parent, 0o711)
     done = subprocess.run([str(HOST / program), *names], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100,
                           user=uid, group=uid, extra_groups=[],
-                          env={**os.environ, "SERAI_ROOTD_SOCKET": rootd.socket, "TMPDIR": str(tmp)})
+                          env={**os.environ, "SERAI_ROOTD_SOCKET": rootd.socket, "TMPDIR": tmp})
     assert done.returncode == 0, done.stdout
     assert os.listdir(rootd.dir + "/run/uids") == []
     assert [sub for d in rootd.cgroups() for sub in d.iterdir() if sub.is_dir()] == []
@@ -32,6 +31,7 @@ def run(rootd, program, uid, tmp, names=()):
     ("host_crash_test", 0, []),
     ("host_crash_test", 12345, []),
 ])
-def test_machines_in_jails(tmp_path, program, uid, names):
-    with Rootd("--qemu", QEMU, user=uid) as rootd:
-        run(rootd, program, uid, tmp_path, names)
+def test_machines_in_jails(program, uid, names):
+    # not pytest's own folder: its parents are root's alone, whenever another run starts
+    with tempfile.TemporaryDirectory(prefix="serai-machine-") as tmp, Rootd("--qemu", QEMU, user=uid) as rootd:
+        run(rootd, program, uid, tmp, names)

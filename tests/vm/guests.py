@@ -7,6 +7,7 @@ import re
 import select
 import shutil
 import signal
+import sys
 import time
 
 import wire
@@ -48,6 +49,7 @@ class Daemon(base.Daemon):
 
     def command(self):
         words = super().command()
+        words = words[words.index(str(base.BUILD / "seraid")):]
         at = words.index("--machine")
         words = [str(self.build / "seraid")] + words[1:at] + words[at + 2:]
         if not self.small:
@@ -66,8 +68,7 @@ class Daemon(base.Daemon):
         if not folder.is_dir():
             folder.mkdir(parents=True, mode=0o700)
             self.state.chmod(0o700)
-            for name in ("vmlinuz", "initrd", "null"):
-                shutil.copy(self.kernels[name], folder / name)
+            self.fill(folder)
         saved = dict(os.environ)
         os.environ.update(self.environment)
         try:
@@ -75,6 +76,10 @@ class Daemon(base.Daemon):
         finally:
             os.environ.clear()
             os.environ.update(saved)
+
+    def fill(self, folder):
+        for name in ("vmlinuz", "initrd", "null"):
+            shutil.copy(self.kernels[name], folder / name)
 
     def kill(self):
         """SIGKILL; returns when the process is gone."""
@@ -117,6 +122,15 @@ class Daemon(base.Daemon):
                 pass
         until("every QEMU gone", lambda: not self.machines())
 
+    def close(self):
+        """When it has ended and its machines too."""
+
+
+if os.environ.get("SERAI_MODE") == "full":
+    sys.path.append(str(HERE.parent / "jail"))
+    import full
+    Daemon = full.daemon_class(Daemon)
+
 
 def with_daemon(daemon):
     """For a fixture: started, and at the end stopped, with nothing of it left running."""
@@ -131,6 +145,7 @@ def with_daemon(daemon):
         if daemon.process.poll() is None:
             daemon.kill()
         daemon.end_machines()
+        daemon.close()
 
 
 class Console:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "seraid/notify.h"
+#include "base/notify.h"
 
 #include <stdlib.h>
 #include <string.h>

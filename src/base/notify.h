@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sd_notify(3) by hand: a datagram to $NOTIFY_SOCKET. Nothing happens without that. */
-#ifndef SERAID_NOTIFY_H
-#define SERAID_NOTIFY_H
+#ifndef BASE_NOTIFY_H
+#define BASE_NOTIFY_H
 
 #include "base/util.h"
 

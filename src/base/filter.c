@@ -2,7 +2,7 @@
 /* The lists. A jailed process has no capabilities, so most of this is refused to it anyway: the filter keeps it from
  * the code that decides so, where the kernel's privilege bugs have been. ENOSYS where programs have another way
  * (clone3, io_uring), EPERM elsewhere. Keeps no state. */
-#include "rootd/filter.h"
+#include "base/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-/* Refused to both. */
+/* Refused to all. */
 static const char *const never[] = {
     "acct",
     "add_key",
@@ -59,28 +59,26 @@ static const char *const never[] = {
     "name_to_handle_at",
 };
 
-/* Refused in a jail. */
-static const char *const not_jailed[] = {
-    "adjtimex",      "chroot",       "clock_adjtime",
-    "clock_settime", "execveat",     "fanotify_init",
-    "fanotify_mark", "fsconfig",     "fsmount",
-    "fsopen",        "fspick",       "landlock_create_ruleset",
-    "mbind",         "memfd_secret", "migrate_pages",
-    "mknod",         "mknodat",      "mount",
-    "mount_setattr", "move_mount",   "move_pages",
-    "msgget",        "open_tree",    "personality",
-    "pidfd_getfd",   "pidfd_open",   "pidfd_send_signal",
-    "pivot_root",    "reboot",       "semget",
-    "setdomainname", "setfsgid",     "setfsuid",
-    "setgid",        "setgroups",    "sethostname",
-    "setns",         "setregid",     "setresgid",
-    "setresuid",     "setreuid",     "settimeofday",
-    "setuid",        "shmget",       "stime",
-    "syslog",        "umount",       "umount2",
-    "unshare",       "vhangup",
+/* Refused to who has no rights. */
+static const char *const not_plain[] = {
+    "adjtimex",      "chroot",        "clock_adjtime", "clock_settime",
+    "execveat",      "fanotify_init", "fanotify_mark", "fsconfig",
+    "fsmount",       "fsopen",        "fspick",        "landlock_create_ruleset",
+    "mbind",         "memfd_secret",  "migrate_pages", "mknod",
+    "mknodat",       "mount",         "mount_setattr", "move_mount",
+    "move_pages",    "msgget",        "open_tree",     "personality",
+    "pidfd_getfd",   "pivot_root",    "reboot",        "semget",
+    "setdomainname", "setfsgid",      "setfsuid",      "setgid",
+    "setgroups",     "sethostname",   "setns",         "setregid",
+    "setresgid",     "setresuid",     "setreuid",      "settimeofday",
+    "setuid",        "shmget",        "stime",         "syslog",
+    "umount",        "umount2",       "unshare",       "vhangup",
 };
 
-/* Not there in a jail: their users do without. */
+/* Refused in a jail. */
+static const char *const not_jailed[] = { "pidfd_open", "pidfd_send_signal" };
+
+/* Not there without rights: their users do without. */
 static const char *const absent[] = { "clone3", "io_uring_setup", "io_uring_enter",
                                       "io_uring_register" };
 
@@ -116,16 +114,28 @@ static int refuse_arguments(scmp_filter_ctx ctx)
     return rc;
 }
 
-/* All but unix ones, and for rootd the kernel's own (netlink: taps, and PAM's audit). No network, above all. */
-static int refuse_sockets(scmp_filter_ctx ctx, bool netlink)
+/* What each kind may have: the kernel's own (netlink) for taps, PAM's audit and lists of interfaces. No network for
+ * what runs as root or in a jail, above all. */
+static bool may_open(enum filter_kind kind, int family)
+{
+    switch (family) {
+    case AF_UNIX: return true;
+    case AF_NETLINK: return kind != FILTER_JAIL;
+    case AF_INET:
+    case AF_INET6: return kind == FILTER_DAEMON;
+    default: return false;
+    }
+}
+
+static int refuse_sockets(scmp_filter_ctx ctx, enum filter_kind kind)
 {
     int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
                               SCMP_A0_64(SCMP_CMP_GT, AF_NETLINK, 0));
 
-    for (unsigned family = 0; family <= AF_NETLINK && rc == 0; family++)
-        if (family != AF_UNIX && !(netlink && family == AF_NETLINK))
+    for (int family = 0; family <= AF_NETLINK && rc == 0; family++)
+        if (!may_open(kind, family))
             rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-                                  SCMP_A0_64(SCMP_CMP_EQ, family, 0));
+                                  SCMP_A0_64(SCMP_CMP_EQ, (unsigned)family, 0));
     return rc;
 }
 
@@ -134,12 +144,15 @@ static int add_rules(scmp_filter_ctx ctx, enum filter_kind kind)
     int rc = refuse(ctx, never, ARRAY_SIZE(never), EPERM);
 
     if (rc == 0)
-        rc = refuse_sockets(ctx, kind == FILTER_SELF);
+        rc = refuse_sockets(ctx, kind);
     if (rc == 0 && kind == FILTER_JAIL)
         rc = refuse(ctx, not_jailed, ARRAY_SIZE(not_jailed), EPERM);
-    if (rc == 0 && kind == FILTER_JAIL)
+    if (rc < 0 || kind == FILTER_HELPER)
+        return rc;
+    rc = refuse(ctx, not_plain, ARRAY_SIZE(not_plain), EPERM);
+    if (rc == 0)
         rc = refuse(ctx, absent, ARRAY_SIZE(absent), ENOSYS);
-    return rc == 0 && kind == FILTER_JAIL ? refuse_arguments(ctx) : rc;
+    return rc == 0 ? refuse_arguments(ctx) : rc;
 }
 
 /* libseccomp writes the program to a descriptor. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tells the service manager how far we are. Best effort: nobody waits for it but the manager. */
-#include "seraid/notify.h"
+#include "base/notify.h"
 
 #include <stdlib.h>
 #include <string.h>

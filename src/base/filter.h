@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System call filters (seccomp), compiled once and installed where they are needed. What is named is refused, all else
  * goes through: the hypervisor brings a filter of its own on top. */
-#ifndef ROOTD_FILTER_H
-#define ROOTD_FILTER_H
+#ifndef BASE_FILTER_H
+#define BASE_FILTER_H
 
 #include "base/util.h"
 
@@ -12,8 +12,9 @@ struct filter {
 };
 
 enum filter_kind {
-    FILTER_JAIL, /* what runs in a jail */
-    FILTER_SELF, /* rootd: no sockets but unix and netlink, nothing of the kernel's that it does not use */
+    FILTER_JAIL, /* what runs in a jail: no sockets but unix ones */
+    FILTER_HELPER, /* rootd: those and netlink, and nothing of the kernel's that it does not use */
+    FILTER_DAEMON, /* a daemon without rights and all it runs: those and IP, no mounts, namespaces, other users */
 };
 
 int filter_compile(enum filter_kind kind, struct filter *out)
