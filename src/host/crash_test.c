@@ -26,19 +26,37 @@
 #include "host/root.h"
 #include "host/sr.h"
 
-#define UUID  "d0000000-1111-4222-8333-444444444444"
+#define UUID  uuid_of_run()
+#define SR    "d0000000-1111-4222-8333-444444444444"
 #define VDI_A "a0000000-1111-4222-8333-444444444444"
 #define VDI_B "b0000000-1111-4222-8333-444444444444"
 #define MIB   (UINT64_C(1) << 20)
 
+/* This run's and its children's own: another run beside it has machines too. */
+static const char *uuid_of_run(void)
+{
+    static char text[UUID_TEXT_SIZE];
+    const char *given = getenv("CRASH_TEST_UUID");
+    struct uuid u;
+
+    if (text[0])
+        return text;
+    if (!given || !uuid_parse(given, &u))
+        u = uuid_new();
+    uuid_text(&u, text);
+    return text;
+}
+
 static struct vm_spec guest(void)
 {
-    return (struct vm_spec){ .uuid = UUID,
-                             .machine = qemu_default_machine(),
-                             .accel = "tcg",
-                             .vcpus = 1,
-                             .vcpus_max = 1,
-                             .memory_bytes = 64 * MIB };
+    struct vm_spec spec = { .machine = qemu_default_machine(),
+                            .accel = "tcg",
+                            .vcpus = 1,
+                            .vcpus_max = 1,
+                            .memory_bytes = 64 * MIB };
+
+    memcpy(spec.uuid, UUID, sizeof(spec.uuid));
+    return spec;
 }
 
 static struct deadline soon(void)
@@ -51,6 +69,7 @@ static size_t n_qemus(void)
 {
     DIR *d = opendir("/proc");
     const struct dirent *e;
+    AUTO(free_str) char *name = str_fmt("guest=%s", UUID);
     size_t n = 0;
 
     CHECK(d != NULL);
@@ -62,7 +81,7 @@ static size_t n_qemus(void)
         if (!parse_range(e->d_name, 1, INT32_MAX, &pid) || io_read_file(path, &text) < 0
             || !text.len)
             continue;
-        n += memmem(text.data, text.len, "guest=" UUID, strlen("guest=" UUID)) != NULL
+        n += memmem(text.data, text.len, name, strlen(name)) != NULL
              && proc_alive((pid_t)pid);
     }
     (void)closedir(d);
@@ -110,7 +129,7 @@ static void daemon_machine(const char *dir)
 
 static void daemon_volume(const char *dir)
 {
-    struct sr_config sr = { .uuid = UUID, .path = dir };
+    struct sr_config sr = { .uuid = SR, .path = dir };
     AUTO(err_done) struct err made = { 0 };
     AUTO(err_done) struct err copied = { 0 };
     struct deadline d = soon();
@@ -154,7 +173,8 @@ static char *run(const char *kind, const char *dir, const char *point, const cha
     AUTO(free_str)
     char *root = str_fmt(rootd ? "SERAI_ROOTD_SOCKET=%s" : "-u%s",
                          rootd ? rootd : "SERAI_ROOTD_SOCKET");
-    const char *argv[] = { "env", root,     where, plan, tmp, "SERAI_TEST_NOFORK=1",
+    AUTO(free_str) char *uuid = str_fmt("CRASH_TEST_UUID=%s", UUID);
+    const char *argv[] = { "env", root,     where, plan, tmp, uuid, "SERAI_TEST_NOFORK=1",
                            self,  "daemon", NULL };
     AUTO(buf_done) struct buf out = BUF_INIT(65536);
     struct deadline d = deadline_in(60 * US_PER_SEC);
@@ -185,7 +205,9 @@ static const struct {
 
 static void check_clean(const char *dir)
 {
-    CHECK(!exists(dir, "vm/" UUID));
+    AUTO(free_str) char *machine = str_fmt("vm/%s", UUID);
+
+    CHECK(!exists(dir, machine));
     CHECK_INT(n_qemus(), 0);
 }
 
@@ -310,7 +332,7 @@ TEST(volumes_whole_or_absent)
         AUTO(free_str) char *dir = str_fmt("%s/sr%zu", test_dir(), i);
         AUTO(free_str)
         char *action = str_fmt("%s:%s", volume_points[i].action, volume_points[i].nth);
-        struct sr_config sr = { .uuid = UUID, .path = dir };
+        struct sr_config sr = { .uuid = SR, .path = dir };
         int status = 0;
 
         CHECK_INT(sr_file.create(&sr, NULL), 0);
