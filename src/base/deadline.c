@@ -7,6 +7,13 @@
 
 #include "base/clock.h"
 
+static _Thread_local const struct deadline_hook *hook; /* NULL: nobody asks */
+
+void deadline_set_hook(const struct deadline_hook *h)
+{
+    hook = h;
+}
+
 static int64_t from_now(int64_t us)
 {
     int64_t at;
@@ -49,7 +56,7 @@ int64_t deadline_left_us(const struct deadline *d)
     return d->at_us > now ? d->at_us - now : 0;
 }
 
-int deadline_poll(const struct deadline *d, int fd, short events)
+static int wait_for(const struct deadline *d, int fd, short events)
 {
     for (;;) {
         struct pollfd fds[2] = { { .fd = fd, .events = events },
@@ -73,4 +80,14 @@ int deadline_poll(const struct deadline *d, int fd, short events)
             return -1;
         }
     }
+}
+
+int deadline_poll(const struct deadline *d, int fd, short events)
+{
+    bool told = hook && !deadline_passed(d) && hook->begin();
+    int rc = wait_for(d, fd, events), saved = errno;
+    if (told)
+        hook->end();
+    errno = saved;
+    return rc;
 }

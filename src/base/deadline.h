@@ -22,4 +22,14 @@ int64_t deadline_left_us(const struct deadline *d);
  * ETIMEDOUT, ECANCELED or that of poll. fd -1 just waits. Cancelling wins over readiness, readiness
  * over a time that has passed. */
 int deadline_poll(const struct deadline *d, int fd, short events) MUST_CHECK;
+
+/* Whoever runs this thread learns of its waits, and may run another thread in its place meanwhile: begin() and end()
+ * are called around each wait of deadline_poll(). end() only after a begin() that said true. */
+struct deadline_hook {
+    bool (*begin)(void);
+    void (*end)(void);
+};
+
+void deadline_set_hook(
+    const struct deadline_hook *hook); /* of the calling thread; borrowed */
 #endif

@@ -53,28 +53,20 @@ static int gone(struct cli *c, struct err *err)
 static bool transmit(struct cli *c, const struct buf *b)
 {
     struct deadline d = serve_deadline(SERVE_ANSWER_US);
-    bool blocked;
 
     if (c->broken)
         return false;
-    blocked = pool_blocked_begin();
     c->broken = conn_write(c->x->conn, b->data, b->len, &d) != 0;
-    if (blocked)
-        pool_blocked_end();
     return !c->broken;
 }
 
 static bool receive(struct cli *c, void *p, size_t n, int64_t us)
 {
     struct deadline d = serve_deadline(us);
-    bool blocked;
 
     if (c->broken)
         return false;
-    blocked = pool_blocked_begin();
     c->broken = conn_read_full(c->x->conn, p, n, &d) != 0;
-    if (blocked)
-        pool_blocked_end();
     return !c->broken;
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the listening sockets and every connection that nobody serves. All of it lives on the loop thread; workers hand
- * connections back by loop_post. Nothing here reads from or blocks on a client. */
+/* Owns the listening sockets and every connection that nobody serves. The loop thread accepts; the workers wait on a
+ * second epoll set, of all parked connections, and take one each: whoever is told of a connection has it alone (one
+ * shot) until it parks or closes it. So a request costs no hand-over between threads. The list of the parked, under
+ * door.m, is for those that nobody hears of: the loop thread never closes one, it shuts the socket down, and the worker
+ * that is told of that closes it. Nothing here reads from or blocks on a client. */
 #include "seraid/listen.h"
 
 #include <errno.h>
@@ -19,10 +22,10 @@
 #include "api/errors.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "seraid/pool.h"
 #include "seraid/serve.h"
 
 #define ACCEPT_BATCH 64
@@ -38,19 +41,19 @@ struct listener {
 
 static struct {
     struct loop *loop;
-    struct pool *workers;
-    struct list parked;
+    int peers_fd; /* epoll: the parked, and stop_fd with no peer */
+    struct mutex m;
+    struct list parked; /* under m */
     struct listener sockets[MAX_SOCKETS];
     size_t n_sockets;
-    bool accepting, sweeping, stopping;
+    bool accepting, stopping;
     int signal_fd, stop_fd;
     size_t max_peers;
-} door;
+} door = { .m = MUTEX_INIT };
 
 /* Counted up on the loop thread and down by whoever closes: a counter needs no lock. */
 static atomic_size_t n_peers;
 
-static void peer_readable(void *arg, uint32_t events);
 static void start_accepting(void *arg);
 
 static void peer_close(struct peer *p)
@@ -62,53 +65,59 @@ static void peer_close(struct peer *p)
     atomic_fetch_sub(&n_peers, 1);
 }
 
-/* Close what has been silent for too long; the list is in the order of parking. */
+/* End what has been silent for too long; the list is in the order of parking. */
 static void sweep(void *arg UNUSED)
 {
     int64_t before_us = clock_now_us() - LISTEN_IDLE_US;
 
-    door.sweeping = false;
-    while (!list_empty(&door.parked)) {
-        struct peer *p = list_entry(door.parked.next, struct peer, link);
+    mutex_lock(&door.m);
+    list_for_each(it, &door.parked) {
+        struct peer *p = list_entry(it, struct peer, link);
 
         if (p->parked_us > before_us)
             break;
-        list_remove(&p->link);
-        loop_del(door.loop, p->conn ? conn_fd(p->conn) : p->fd);
-        peer_close(p);
+        (void)shutdown(p->conn ? conn_fd(p->conn) : p->fd,
+                       SHUT_RDWR); /* or it just ended */
     }
-    if (!list_empty(&door.parked) && !door.stopping) {
-        door.sweeping = true;
-        (void)loop_timer(door.loop, SWEEP_US, sweep, NULL);
-    }
+    mutex_unlock(&door.m);
+    (void)loop_timer(door.loop, SWEEP_US, sweep, NULL);
 }
 
-static void park(void *arg)
+/* After this another thread may have p. op: EPOLL_CTL_ADD the first time, then EPOLL_CTL_MOD. The lock is held until
+ * epoll_ctl() is done with the descriptor, which the next thread may close. */
+static void park(struct peer *p, int op)
 {
-    struct peer *p = arg;
-    int fd = p->conn ? conn_fd(p->conn) : p->fd;
+    struct epoll_event e = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = p };
+    bool ok;
 
-    if (door.stopping
-        || loop_add(door.loop, fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, peer_readable, p)
-               != 0) {
-        peer_close(p);
-        return;
-    }
     p->parked_us = clock_now_us();
-    list_add_tail(&door.parked, &p->link);
-    if (!door.sweeping) {
-        door.sweeping = true;
-        (void)loop_timer(door.loop, SWEEP_US, sweep, NULL);
+    mutex_lock(&door.m);
+    ok = epoll_ctl(door.peers_fd, op, p->conn ? conn_fd(p->conn) : p->fd, &e) == 0;
+    if (ok)
+        list_add_tail(&door.parked, &p->link);
+    mutex_unlock(&door.m);
+    if (!ok) {
+        log_warn("watching a connection: %m");
+        peer_close(p);
     }
 }
 
-static void peer_readable(void *arg, uint32_t events UNUSED)
+bool listen_serve(void *arg UNUSED)
 {
-    struct peer *p = arg;
+    struct epoll_event e;
+    struct peer *p;
+    int n = epoll_wait(door.peers_fd, &e, 1, -1);
 
-    loop_del(door.loop, p->conn ? conn_fd(p->conn) : p->fd);
+    if (n <= 0)
+        return true; /* EINTR */
+    p = e.data.ptr;
+    if (!p)
+        return false;
+    mutex_lock(&door.m);
     list_remove(&p->link);
-    pool_submit(door.workers, serve_peer, p);
+    mutex_unlock(&door.m);
+    serve_peer(p);
+    return true;
 }
 
 /* One answer without reading the request; a client of TLS just sees the end. */
@@ -123,7 +132,8 @@ static void refuse(int fd, enum listen_kind kind)
     (void)close(fd);
 }
 
-/* Quick answers, and an end within two minutes of connections whose peer has vanished. */
+/* Of a listening socket, for those accepted from it: quick answers, and an end within two minutes of connections whose
+ * peer has vanished. */
 static void tune(int fd)
 {
     static const struct {
@@ -147,14 +157,12 @@ static void welcome(int fd, enum listen_kind kind)
         refuse(fd, kind);
         return;
     }
-    if (kind != LISTEN_UNIX)
-        tune(fd);
     p = mem_alloc(sizeof(*p));
     list_init(&p->link);
     p->fd = fd;
     p->kind = kind;
     atomic_fetch_add(&n_peers, 1);
-    park(p);
+    park(p, EPOLL_CTL_ADD);
 }
 
 static void pause_accepting(void)
@@ -218,12 +226,12 @@ static size_t peer_limit(void)
     return rl.rlim_cur > 2 * SPARE_FDS ? rl.rlim_cur - SPARE_FDS : rl.rlim_cur / 2;
 }
 
-int listen_init(struct pool *workers, struct err *err)
+int listen_init(struct err *err)
 {
+    struct epoll_event stop = { .events = EPOLLIN };
     sigset_t set;
 
     list_init(&door.parked);
-    door.workers = workers;
     door.max_peers = peer_limit();
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -231,7 +239,9 @@ int listen_init(struct pool *workers, struct err *err)
     door.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     door.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     door.loop = loop_new();
-    if (door.signal_fd < 0 || door.stop_fd < 0 || !door.loop
+    door.peers_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (door.signal_fd < 0 || door.stop_fd < 0 || !door.loop || door.peers_fd < 0
+        || epoll_ctl(door.peers_fd, EPOLL_CTL_ADD, door.stop_fd, &stop) != 0
         || loop_add(door.loop, door.signal_fd, EPOLLIN, on_signal, NULL) != 0)
         return err_set(err, ERR_INTERNAL_ERROR, "event loop"),
                err_detail(err, "event loop: %m");
@@ -244,11 +254,13 @@ int listen_add(int fd, enum listen_kind kind)
         close_fd(&fd);
         return -1;
     }
+    if (kind != LISTEN_UNIX)
+        tune(fd);
     door.sockets[door.n_sockets++] = (struct listener){ .fd = fd, .kind = kind };
     return 0;
 }
 
-static void close_all(void)
+static void stop_accepting(void)
 {
     door.stopping = true;
     for (size_t i = 0; i < door.n_sockets; i++) {
@@ -257,14 +269,17 @@ static void close_all(void)
         close_fd(&door.sockets[i].fd);
     }
     door.n_sockets = 0;
-    list_for_each_safe(it, &door.parked) {
-        struct peer *p = list_entry(it, struct peer, link);
-
-        loop_del(door.loop, p->conn ? conn_fd(p->conn) : p->fd);
-        list_remove(&p->link);
-        peer_close(p);
-    }
     (void)eventfd_write(door.stop_fd, 1); /* cannot fill up */
+}
+
+void listen_done(void)
+{
+    mutex_lock(&door.m);
+    list_for_each_safe(it, &door.parked) {
+        list_remove(it);
+        peer_close(list_entry(it, struct peer, link));
+    }
+    mutex_unlock(&door.m);
 }
 
 int listen_run(struct err *err)
@@ -272,12 +287,13 @@ int listen_run(struct err *err)
     int rc;
 
     start_accepting(NULL);
+    sweep(NULL);
     rc = loop_run(door.loop);
     if (rc != 0) {
         (void)err_set(err, ERR_INTERNAL_ERROR, "event loop");
         (void)err_detail(err, "event loop: %m");
     }
-    close_all();
+    stop_accepting();
     return rc;
 }
 
@@ -288,7 +304,7 @@ int listen_stop_fd(void)
 
 void listen_park(struct peer *p)
 {
-    loop_post(door.loop, park, p);
+    park(p, EPOLL_CTL_MOD);
 }
 
 void listen_drop(struct peer *p)

@@ -316,6 +316,7 @@ static void stop(void)
     db_close();
     pool_free(daemon_state.workers);
     pool_free(daemon_state.tasks);
+    listen_done();
     tls_server_free(daemon_state.tls);
     log_info("stopped");
 }
@@ -341,8 +342,9 @@ static int run(const struct options *o, struct err *err)
     daemon_state.tasks = pool_new("task", TASKS_MAX, TASKS_MAX);
     dispatch_init(daemon_state.tasks);
     serve_init(daemon_state.tls);
-    if (listen_init(daemon_state.workers, err) != 0 || add_listeners(err) != 0)
+    if (listen_init(err) != 0 || add_listeners(err) != 0)
         return -1;
+    pool_fetch(daemon_state.workers, listen_serve, NULL);
     log_info("serai " SERAI_VERSION " serves %s", host_ctx.base_url);
     say_ready();
     if (listen_run(err) != 0)

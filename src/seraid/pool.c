@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the worker threads and the queue of jobs in front of them. A thread is either idle, active (counted against
- * max_active) or blocked (declared to wait). Never looks into a job. */
+ * max_active) or blocked (declared to wait). A thread that fetches is active while it waits for a job: with as many of
+ * them as may compute there is nobody to wake when a job comes, and nobody to tell when it ends. Only around a declared
+ * wait do places change hands. Never looks into a job. */
 #include "seraid/pool.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/deadline.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -29,6 +32,9 @@ struct pool {
     struct list queue;
     size_t idle, active, blocked, threads;
     size_t starting; /* threads that will look for a job */
+    pool_fetch_fn fetch;
+    void *fetch_arg;
+    bool fetched; /* there is nothing more to fetch */
     bool ending;
     bool has_ended;
     pthread_t ended; /* the thread that ended last, to be joined */
@@ -38,15 +44,25 @@ struct pool {
 
 /* The pool whose job this thread runs. */
 static _Thread_local struct pool *current_pool;
+static _Thread_local unsigned blocked_depth;
+static _Thread_local bool has_blocked; /* since it last looked at how many are active */
 
 static void *worker(void *arg);
 
-/* Have a job in the queue run soon: wake somebody, or start a thread if one more may be active. */
+/* Is there work for one more thread? */
+static bool wanted(const struct pool *p) REQUIRES(p->m)
+{
+    if (p->active + p->starting >= p->max_active)
+        return false;
+    return p->fetch ? !p->fetched : !list_empty(&p->queue);
+}
+
+/* Fill a free place: wake somebody, or start a thread. */
 static void kick(struct pool *p) REQUIRES(p->m)
 {
     pthread_t t;
 
-    if (list_empty(&p->queue) || p->active + p->starting >= p->max_active)
+    if (!wanted(p))
         return;
     if (p->idle > 0) {
         cond_signal(&p->work);
@@ -87,6 +103,20 @@ static bool wait_for_job(struct pool *p) REQUIRES(p->m)
     return true;
 }
 
+/* Until there is a place among those that fetch. False: this thread is not needed. */
+static bool wait_for_place(struct pool *p) REQUIRES(p->m)
+{
+    int64_t until = clock_now_us() + IDLE_US;
+    bool in_time = true;
+
+    while (!p->fetched && p->active >= p->max_active && in_time) {
+        p->idle++;
+        in_time = cond_wait_until(&p->work, &p->m, until);
+        p->idle--;
+    }
+    return !p->fetched && p->active < p->max_active;
+}
+
 /* Each thread that ends joins the one that ended before it, and pool_free() the last: so no thread runs on, not even
  * the libraries' per-thread clean-up, when the process takes itself apart. */
 static void leave(struct pool *p) RELEASE(p->m)
@@ -103,14 +133,30 @@ static void leave(struct pool *p) RELEASE(p->m)
         (void)pthread_join(before, NULL); /* it is past its last lock */
 }
 
-static void *worker(void *arg)
+static void fetch_jobs(struct pool *p) REQUIRES(p->m)
 {
-    struct pool *p = arg;
+    while (wait_for_place(p)) {
+        bool more;
 
-    log_set_thread(p->name);
-    current_pool = p;
-    mutex_lock(&p->m);
-    p->starting--;
+        p->active++;
+        kick(p);
+        mutex_unlock(&p->m);
+        has_blocked = false;
+        do
+            more = p->fetch(p->fetch_arg);
+        while (more && !has_blocked);
+        mutex_lock(&p->m);
+        p->active--;
+        if (!more) {
+            p->fetched = true;
+            cond_broadcast(&p->work);
+            cond_broadcast(&p->quiet);
+        }
+    }
+}
+
+static void run_jobs(struct pool *p) REQUIRES(p->m)
+{
     while (wait_for_job(p)) {
         struct job *j = list_entry(p->queue.next, struct job, link);
 
@@ -124,6 +170,22 @@ static void *worker(void *arg)
         p->active--;
         cond_broadcast(&p->quiet);
     }
+}
+
+static void *worker(void *arg)
+{
+    static const struct deadline_hook hook = { pool_blocked_begin, pool_blocked_end };
+    struct pool *p = arg;
+
+    log_set_thread(p->name);
+    current_pool = p;
+    deadline_set_hook(&hook);
+    mutex_lock(&p->m);
+    p->starting--;
+    if (p->fetch)
+        fetch_jobs(p);
+    else
+        run_jobs(p);
     leave(p);
     return NULL;
 }
@@ -140,6 +202,16 @@ struct pool *pool_new(const char *name, size_t max_active, size_t max_threads)
     p->max_threads = max_threads;
     p->name = name;
     return p;
+}
+
+void pool_fetch(struct pool *p, pool_fetch_fn fetch, void *arg)
+{
+    mutex_lock(&p->m);
+    p->fetch_arg = arg;
+    p->fetch = fetch;
+    for (size_t i = 0; i < p->max_active; i++)
+        kick(p);
+    mutex_unlock(&p->m);
 }
 
 void pool_free(struct pool *p)
@@ -179,6 +251,10 @@ bool pool_blocked_begin(void)
 
     if (!p)
         return true;
+    if (blocked_depth > 0) {
+        blocked_depth++;
+        return true;
+    }
     mutex_lock(&p->m);
     ok = p->blocked < p->max_threads - p->max_threads / SPARE_FRACTION;
     if (ok) {
@@ -187,6 +263,8 @@ bool pool_blocked_begin(void)
         kick(p);
     }
     mutex_unlock(&p->m);
+    blocked_depth = ok;
+    has_blocked = has_blocked || ok;
     return ok;
 }
 
@@ -194,7 +272,7 @@ void pool_blocked_end(void)
 {
     struct pool *p = current_pool;
 
-    if (!p)
+    if (!p || --blocked_depth > 0)
         return;
     mutex_lock(&p->m);
     p->blocked--;
@@ -202,14 +280,19 @@ void pool_blocked_end(void)
     mutex_unlock(&p->m);
 }
 
+static bool busy(const struct pool *p) REQUIRES(p->m)
+{
+    return !list_empty(&p->queue) || p->active > 0 || p->blocked > 0;
+}
+
 bool pool_drain(struct pool *p, int64_t at_us)
 {
     bool quiet = true;
 
     mutex_lock(&p->m);
-    while (quiet && (!list_empty(&p->queue) || p->active > 0 || p->blocked > 0))
+    while (quiet && busy(p))
         quiet = cond_wait_until(&p->quiet, &p->m, at_us);
-    quiet = list_empty(&p->queue) && p->active == 0 && p->blocked == 0;
+    quiet = !busy(p);
     mutex_unlock(&p->m);
     return quiet;
 }

@@ -117,6 +117,79 @@ TEST(waiting_leaves_threads_for_others)
     CHECK_INT(gate.done, 15);
 }
 
+/* Jobs to fetch: each waits at the gate; then there are no more. */
+static struct {
+    struct mutex m;
+    size_t left;
+} source = { .m = MUTEX_INIT };
+
+static bool fetch_one(void *declared)
+{
+    bool more;
+
+    mutex_lock(&source.m);
+    more = source.left > 0;
+    source.left -= more;
+    mutex_unlock(&source.m);
+    if (more)
+        wait_at_gate(declared);
+    return more;
+}
+
+TEST(fetched_jobs_are_bounded)
+{
+    struct pool *p = pool_new("test", 3, 64);
+
+    gate_reset();
+    source.left = 10;
+    pool_fetch(p, fetch_one, NULL);
+    CHECK(wait_count(&gate.waiting, 3));
+    CHECK_INT(pool_threads(p), 3);
+    CHECK(!pool_drain(p, clock_now_us()));
+    open_gate();
+    CHECK(pool_drain(p, clock_now_us() + 20 * US_PER_SEC));
+    pool_free(p);
+    CHECK_INT(gate.done, 10);
+}
+
+TEST(fetched_jobs_that_wait_give_their_place)
+{
+    struct pool *p = pool_new("test", 2, 64);
+
+    gate_reset();
+    source.left = 20;
+    pool_fetch(p, fetch_one, &gate);
+    CHECK(wait_count(&gate.waiting, 20));
+    open_gate();
+    CHECK(pool_drain(p, clock_now_us() + 20 * US_PER_SEC));
+    pool_free(p);
+    CHECK_INT(gate.done, 20);
+    CHECK_INT(gate.refused, 0);
+}
+
+static void nest(void *arg UNUSED)
+{
+    bool outer = pool_blocked_begin(), inner = pool_blocked_begin();
+
+    if (inner)
+        pool_blocked_end();
+    wait_at_gate(NULL); /* still declared */
+    if (outer)
+        pool_blocked_end();
+}
+
+TEST(waits_nest)
+{
+    struct pool *p = pool_new("test", 1, 64);
+
+    gate_reset();
+    for (int i = 0; i < 5; i++)
+        pool_submit(p, nest, NULL);
+    CHECK(wait_count(&gate.waiting, 5));
+    open_gate();
+    pool_free(p);
+}
+
 TEST(outside_of_a_pool)
 {
     CHECK(pool_blocked_begin());

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a connection between two silences. Runs on a worker; whenever it waits for the client it is declared
- * blocked, so that slow clients cost threads and never the places of others. */
+/* The life of a connection between two silences. Runs on a worker; whenever it waits for the client that is declared
+ * (deadline_poll() does), so that slow clients cost threads and never the places of others. */
 #include "seraid/serve.h"
 
 #include <sys/socket.h>
@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 
 #define LINGER_BYTES (1024 * 1024)
 #define LINGER_US    US_PER_SEC
@@ -57,13 +56,10 @@ void serve_answer(struct exchange *x, const struct http_resp *resp)
     /* Not cancelled by the stop of the daemon: an answer under way gets its moment. */
     struct deadline d = deadline_in(SERVE_ANSWER_US);
     struct http_resp r = *resp;
-    bool blocked = pool_blocked_begin();
 
     r.close = r.close || x->close || !x->body_read;
     if (http_respond(x->conn, x->req, &r, &d) != 0)
         x->close = true;
-    if (blocked)
-        pool_blocked_end();
     x->close = x->close || r.close;
 }
 
@@ -82,11 +78,8 @@ bool serve_body(struct exchange *x, struct buf *out, const char *extra)
 {
     struct deadline d = serve_deadline(SERVE_BODY_US);
     AUTO(err_done) struct err err = { 0 };
-    bool blocked = pool_blocked_begin();
     int status = 0, rc = http_read_body(x->conn, x->req, out, &d, &status, &err);
 
-    if (blocked)
-        pool_blocked_end();
     x->body_read = rc == 0;
     if (rc == 0)
         return true;
@@ -169,11 +162,8 @@ static bool serve_request(struct conn *conn, struct http_req *req)
     struct exchange x = { .conn = conn, .req = req };
     struct deadline d = serve_deadline(SERVE_HEAD_US);
     AUTO(err_done) struct err err = { 0 };
-    bool blocked = pool_blocked_begin();
     int status = 0, rc = http_read_head(conn, req, &d, &status, &err);
 
-    if (blocked)
-        pool_blocked_end();
     if (rc < 0)
         answer_bad_head(&x, status, &err);
     if (rc <= 0)
@@ -188,7 +178,6 @@ static bool serve_request(struct conn *conn, struct http_req *req)
 static bool open_conn(struct peer *p)
 {
     struct deadline d = serve_deadline(SERVE_HEAD_US);
-    bool blocked;
 
     if (p->conn)
         return true;
@@ -196,10 +185,7 @@ static bool open_conn(struct peer *p)
         p->conn = conn_plain(TAKE_FD(p->fd));
         return true;
     }
-    blocked = pool_blocked_begin();
     p->conn = conn_accept_tls(TAKE_FD(p->fd), server_tls, &d);
-    if (blocked)
-        pool_blocked_end();
     return p->conn != NULL;
 }
 

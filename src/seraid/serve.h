@@ -31,7 +31,7 @@ struct deadline serve_deadline(int64_t us);
 /* The whole body of the request, at most out->max. False: refused, with the header lines extra (may be NULL), or the
  * connection broke. */
 bool serve_body(struct exchange *x, struct buf *out, const char *extra) MUST_CHECK;
-/* A whole answer, counted as waiting while it is written. Failures end the connection. */
+/* A whole answer. Failures end the connection. */
 void serve_answer(struct exchange *x, const struct http_resp *resp);
 /* The same with one line of text; it says why when the status does not. */
 void serve_text(struct exchange *x, int status, const char *extra, const char *text);
