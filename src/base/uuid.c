@@ -3,9 +3,10 @@
 #include "base/uuid.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
-void random_bytes(void *p, size_t len)
+static void from_kernel(void *p, size_t len)
 {
     uint8_t *at = p;
     while (len > 0) {
@@ -17,6 +18,28 @@ void random_bytes(void *p, size_t len)
         at += n;
         len -= (size_t)n;
     }
+}
+
+#define STOCK 512
+
+/* Few bytes at a time are taken from a stock of the thread's own, and wiped there: a system call each would cost more than
+ * all else. Children of ours run another program at once, so none shares a stock. */
+void random_bytes(void *p, size_t len)
+{
+    static _Thread_local uint8_t stock[STOCK];
+    static _Thread_local size_t left;
+
+    if (len > STOCK / 8) {
+        from_kernel(p, len);
+        return;
+    }
+    if (len > left) {
+        from_kernel(stock, STOCK);
+        left = STOCK;
+    }
+    left -= len;
+    memcpy(p, stock + left, len);
+    explicit_bzero(stock + left, len);
 }
 
 struct uuid uuid_new(void)

@@ -14,6 +14,8 @@
 #include "base/parse.h"
 
 #define REQUEST_LINE_MAX 8192
+#define HEAD_ROOM        1000 /* what most heads need, and small for the allocator */
+#define HEADERS_STEP     25
 #define LEADING_CRLF_MAX 2 /* RFC 9112, 2.2: empty lines before a request are skipped */
 
 struct http_req *http_req_new(void)
@@ -27,14 +29,21 @@ void http_req_free(struct http_req *r)
         return;
     free(r->path);
     url_params_done(&r->query);
+    free(r->head);
+    free(r->headers);
     free(r);
 }
 
-static void http_req_reset(struct http_req *r)
+/* Ready for a head of len bytes. */
+static void http_req_reset(struct http_req *r, size_t len)
 {
     free(r->path);
     url_params_done(&r->query);
-    r->head_len = 0;
+    if (len >= r->head_cap) {
+        r->head_cap = MAX(len + 1, (size_t)HEAD_ROOM);
+        r->head = mem_resize(r->head, r->head_cap, 1);
+    }
+    r->head_len = len;
     r->head[0] = '\0';
     r->method = HTTP_OTHER;
     r->method_text = r->head;
@@ -204,6 +213,10 @@ static int parse_header(char *s, struct http_req *out, int *status_out, struct e
     size_t len = strlen(value);
     while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
         value[--len] = '\0';
+    if (out->n_headers == out->headers_cap) {
+        out->headers_cap += HEADERS_STEP;
+        out->headers = mem_resize(out->headers, out->headers_cap, sizeof(*out->headers));
+    }
     out->headers[out->n_headers++] = (struct http_header){ .name = s, .value = value };
     return 0;
 }
@@ -286,8 +299,7 @@ ssize_t http_parse_head(const char *p, size_t len, struct http_req *out, int *st
     ssize_t size = find_end(p, len, &start, status_out, err);
     if (size <= 0)
         return size;
-    http_req_reset(out);
-    out->head_len = (size_t)size - start;
+    http_req_reset(out, (size_t)size - start);
     memcpy(out->head, p + start, out->head_len);
     out->head[out->head_len] = '\0';
 

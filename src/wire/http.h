@@ -31,14 +31,14 @@ struct http_header {
 };
 
 struct http_req {
-    char head[HTTP_HEAD_MAX + 1]; /* the head, cut into strings in place */
-    size_t head_len;
+    char *head; /* cut into strings in place; room for head_cap */
+    size_t head_len, head_cap;
     enum http_method method;
     const char *method_text;
-    char *path;              /* decoded, no query */
-    struct url_params query; /* of the URL only; cookies apart */
-    struct http_header headers[HTTP_HEADERS_MAX];
-    size_t n_headers;
+    char *path;                  /* decoded, no query */
+    struct url_params query;     /* of the URL only; cookies apart */
+    struct http_header *headers; /* room for headers_cap */
+    size_t n_headers, headers_cap;
     unsigned minor; /* HTTP/1.minor */
     bool keep_alive;
     bool chunked;

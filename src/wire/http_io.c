@@ -11,6 +11,7 @@
 #include "wire/http_int.h"
 
 #define PIECE          65536
+#define FIRST_READ     2048  /* nearly every head, with a small body behind it */
 #define ONE_WRITE_MAX  65536 /* a larger body is not copied behind its head */
 #define CHUNK_LINE_MAX 256
 #define TRAILER_MAX    4096
@@ -37,10 +38,11 @@ static int broke(int *status_out, struct err *err, const char *what)
 int http_read_head(struct conn *c, struct http_req *out, const struct deadline *d,
                    int *status_out, struct err *err)
 {
-    AUTO(free_str) char *head = mem_resize(NULL, HTTP_HEAD_MAX + 1, 1);
-    size_t len = 0;
+    char first[FIRST_READ], *head = first;
+    AUTO(free_str) char *whole = NULL;
+    size_t len = 0, cap = sizeof(first);
     for (;;) {
-        ssize_t n = conn_read(c, head + len, HTTP_HEAD_MAX + 1 - len, d);
+        ssize_t n = conn_read(c, head + len, cap - len, d);
         if (n == 0 && len == 0)
             return 0;
         if (n == 0)
@@ -59,6 +61,12 @@ int http_read_head(struct conn *c, struct http_req *out, const struct deadline *
         }
         if (size < 0)
             return -1;
+        if (len == cap) {
+            cap = HTTP_HEAD_MAX + 1;
+            whole = mem_resize(NULL, cap, 1);
+            memcpy(whole, first, len);
+            head = whole;
+        }
     }
 }
 
@@ -232,17 +240,34 @@ const char *http_reason(int status)
     return status < 400 ? "OK" : "Error";
 }
 
+static void add_line(struct buf *b, const char *name, const char *value)
+{
+    buf_add_str(b, name);
+    buf_add_str(b, value);
+    buf_add_str(b, "\r\n");
+}
+
+/* Written for every answer: pieces, because formatting them costs as much as a small call itself. */
 static void add_head(struct buf *b, int status, const char *content_type, const char *extra,
                      const char *connection)
 {
-    buf_addf(b, "HTTP/1.1 %d %s\r\nServer: Serai\r\nCache-Control: no-cache\r\n", status,
-             http_reason(status));
+    buf_add_str(b, "HTTP/1.1 ");
+    buf_add_int(b, status);
+    add_line(b, " ", http_reason(status));
+    buf_add_str(b, "Server: Serai\r\nCache-Control: no-cache\r\n");
     if (connection)
-        buf_addf(b, "Connection: %s\r\n", connection);
+        add_line(b, "Connection: ", connection);
     if (content_type)
-        buf_addf(b, "Content-Type: %s\r\n", content_type);
+        add_line(b, "Content-Type: ", content_type);
     if (extra)
         buf_add_str(b, extra);
+}
+
+static void add_length(struct buf *b, uint64_t length)
+{
+    buf_add_str(b, "Content-Length: ");
+    buf_add_int(b, (int64_t)length);
+    buf_add_str(b, "\r\n");
 }
 
 int http_respond(struct conn *c, const struct http_req *r, const struct http_resp *resp,
@@ -255,7 +280,7 @@ int http_respond(struct conn *c, const struct http_req *r, const struct http_res
     add_head(&b, resp->status, resp->content_type, resp->extra,
              keep ? "keep-alive" : "close");
     if (!bodiless)
-        buf_addf(&b, "Content-Length: %zu\r\n", resp->body_len);
+        add_length(&b, resp->body_len);
     buf_add_str(&b, "\r\n");
     if (head_only || resp->body_len == 0)
         return conn_write(c, b.data, b.len, d);
@@ -281,7 +306,7 @@ int http_respond_stream(struct conn *c, const struct http_req *r, int status,
              : keep ? "keep-alive"
                     : "close");
     if (known && !tunnel)
-        buf_addf(&b, "Content-Length: %llu\r\n", (unsigned long long)length);
+        add_length(&b, length);
     else if (r->minor >= 1 && !tunnel)
         buf_add_str(&b, "Transfer-Encoding: chunked\r\n");
     buf_add_str(&b, "\r\n");
