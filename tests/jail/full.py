@@ -35,7 +35,6 @@ def daemon_class(base):
             self.give(self.state, folder, *folder.iterdir())
 
         def give(self, *paths):
-            """What the tests put there is the user's."""
             for path in paths:
                 if path.exists():
                     os.chown(path, USER, USER)

@@ -122,6 +122,9 @@ class Daemon(base.Daemon):
                 pass
         until("every QEMU gone", lambda: not self.machines())
 
+    def give(self, *paths):
+        """What a test put there is to be the daemon's user's."""
+
     def close(self):
         """When it has ended and its machines too."""
 

@@ -190,6 +190,7 @@ def test_rubbish_is_removed(world):
     half.mkdir()
     (half / "spec.json").write_text("{")
     (half / "pid").write_text("%d\n" % os.getpid())
+    world.give(folder / "not a uuid", half, *half.iterdir())
     os.rename(world.state, world.dir / "state.old")
     world.start()
     assert world.machines() == {} and not os.path.exists("/proc/%d/exe" % pid)
