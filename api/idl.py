@@ -26,6 +26,11 @@ class SchemaError(Exception):
     pass
 
 
+def is_own(cls):
+    """Whether a class is this product's, and not of the XenAPI."""
+    return cls == "serai" or cls.startswith("serai_")
+
+
 def roles_of(text):
     """The list of roles, strongest first, that a role text of the schema stands for."""
     if text == "nobody":

@@ -136,8 +136,6 @@ NOT_YET("HOST", "accounts", [
     "host.enable_external_auth",
     "pool.disable_external_auth",
     "pool.enable_external_auth",
-    "role.get_by_permission",
-    "role.get_permissions",
     "session.create_from_db_file",
 ])
 

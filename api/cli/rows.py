@@ -223,6 +223,9 @@ KINDS = {
         resident-on resident_on>uuid | status | progress | type | result | created | finished | error_info |
         allowed_operations | current_operations | other-config - m"""),
     "template": ("VM", "name-label name-description uuid", VM_FIELDS),
+    "token": ("serai_token", "uuid name-label role expires last-used", """
+        uuid | name-label | role role>name_label | methods - l | objects - l | created | created-by | expires |
+        last-used"""),
     "tunnel": ("tunnel", "uuid transport-PIF access-PIF status", """
         uuid | access-PIF access_PIF>uuid | transport-PIF transport_PIF>uuid | status | other-config - m |
         protocol"""),
@@ -754,6 +757,11 @@ COMMANDS = [
 
 # Commands of our own, beside xe's.
 OWN_COMMANDS = [
+    ("role-create", "", "name-label", "name-description base allow deny",
+     "serai.role_create name-label name-description base allow deny > role"),
+    ("role-destroy", "", "uuid", "", "serai.role_destroy uuid"),
+    ("token-create", "", "name-label role", "expires methods vm-uuids", ""),
+    ("token-revoke", "", "uuid", "", "serai.token_revoke uuid"),
     ("vm-console", "vm", "", "", ""),
     ("template-import", "", "name-label", "filename sr-uuid network-uuid memory vcpus name-description kernel ramdisk args",
      ""),

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/vec.h"
+#include "model/view.h"
 
 struct one {
     enum class_id cls;
@@ -106,6 +107,7 @@ static bool filter_has(const struct filter *f, const struct db_change *c)
 /* Writing */
 
 struct gather {
+    const struct session *session;
     const struct filter *filter;
     uint64_t since;
     enum enc enc;
@@ -127,7 +129,8 @@ static bool write_event(const struct db_change *c,
 {
     struct gather *g = arg;
     bool fresh = c->created > g->since;
-    if (!filter_has(g->filter, c) || (c->deleted && fresh))
+    if (!filter_has(g->filter, c) || (c->deleted && fresh)
+        || !view_sees(g->session, &c->ref))
         return true;
     char ref[REF_TEXT_SIZE];
     ref_text(&c->ref, ref);
@@ -145,20 +148,19 @@ static bool write_event(const struct db_change *c,
     member_string(g, "operation", c->deleted ? "del" : fresh ? "add" : "mod", &first);
     member_string(g, "ref", ref, &first);
     if (!c->deleted) {
-        struct enc_text text = db_encoded(c->cls, &c->ref, (int)g->enc);
         enc_member_begin(g->out, g->enc, "snapshot", &first);
-        buf_add(g->out, text.p, text.len);
+        view_encode(g->session, c->cls, &c->ref, (int)g->enc, g->out);
         enc_member_end(g->out, g->enc);
     }
     enc_struct_end(g->out, g->enc);
     return true;
 }
 
-static size_t write_events(const struct filter *f, uint64_t since, enum enc enc,
-                           struct buf *out) REQUIRES(db_mutex)
+static size_t write_events(const struct session *s, const struct filter *f, uint64_t since,
+                           enum enc enc, struct buf *out) REQUIRES(db_mutex)
 {
     struct gather g = {
-        .filter = f, .since = since, .enc = enc, .out = out, .first = true
+        .session = s, .filter = f, .since = since, .enc = enc, .out = out, .first = true
     };
     g.now = clock_wall_us();
     enc_array_begin(out, enc);
@@ -220,14 +222,14 @@ static int session_gone(const struct session *s, struct err *err)
 }
 
 /* One batch, as of now; true when there is something in it. */
-static bool write_batch(const struct filter *f, uint64_t since, bool even_empty,
-                        enum enc enc, struct buf *out) REQUIRES(db_mutex)
+static bool write_batch(const struct session *s, const struct filter *f, uint64_t since,
+                        bool even_empty, enum enc enc, struct buf *out) REQUIRES(db_mutex)
 {
     bool first = true;
     buf_clear(out);
     enc_struct_begin(out, enc);
     enc_member_begin(out, enc, "events", &first);
-    bool any = write_events(f, since, enc, out) > 0;
+    bool any = write_events(s, f, since, enc, out) > 0;
     enc_member_end(out, enc);
     if (!any && !even_empty)
         return false;
@@ -243,13 +245,13 @@ static bool write_batch(const struct filter *f, uint64_t since, bool even_empty,
 }
 
 /* Until there is news for the filter after since, or the deadline. 1: a batch is in out; 0: look again. */
-static int next_batch(const struct filter *f, struct session_watch *w, uint64_t *since,
-                      const struct deadline *d, enum enc enc, struct buf *out)
-    REQUIRES(db_mutex)
+static int next_batch(const struct session *s, const struct filter *f,
+                      struct session_watch *w, uint64_t *since, const struct deadline *d,
+                      enum enc enc, struct buf *out) REQUIRES(db_mutex)
 {
     bool late = stopping || deadline_passed(d);
     db_seen_reset();
-    if (write_batch(f, *since, late, enc, out) || late)
+    if (write_batch(s, f, *since, late, enc, out) || late)
         return 1;
     uint64_t gen = db_generation();
     if (*since > 0)
@@ -280,7 +282,7 @@ static int wait_batch(const struct session *s, const struct filter *f, uint64_t 
             rc = err_set(err, ERR_EVENTS_LOST);
         } else {
             w.ended = false;
-            if (next_batch(f, &w, &since, d, enc, out)) {
+            if (next_batch(s, f, &w, &since, d, enc, out)) {
                 db_unlock();
                 rc = settle();
                 db_lock();
@@ -411,7 +413,7 @@ static int next_events(const struct session *s, struct session_watch *w,
     buf_clear(out);
     db_seen_reset();
     *gen_out = db_generation();
-    if (write_events(&l->filter, l->since, enc, out) > 0 || late)
+    if (write_events(s, &l->filter, l->since, enc, out) > 0 || late)
         return 1;
     l->since = *gen_out;
     (void)!db_wait_newer(*gen_out, d,

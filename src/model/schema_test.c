@@ -217,7 +217,7 @@ TEST(tables_equal_the_facts)
     CHECK(facts != NULL);
     const char *name, *key;
     json_t *c, *f, *m;
-    size_t n_classes = 0, n_fields = 0, n_calls = 0;
+    size_t n_classes = 0, n_fields = 0, n_calls = 0, n_own = 0, n_own_calls = 0;
     json_object_foreach(json_object_get(facts, "classes"), name, c)
     {
         const struct class_def *cls = schema_class(name);
@@ -242,10 +242,17 @@ TEST(tables_equal_the_facts)
         n_classes++;
     }
     CHECK_INT(n_classes, 67);
-    CHECK_INT(n_classes, CLASS_COUNT - 1);
+    for (size_t i = 1; i < CLASS_COUNT; i++) { /* ours come beside them */
+        const struct class_def *cls = &schema_classes[i];
+        if (str_eq(cls->name, "serai") || str_starts(cls->name, "serai_")) {
+            n_own++;
+            n_own_calls += cls->n_calls;
+        }
+    }
+    CHECK_INT(n_classes, CLASS_COUNT - 1 - n_own);
     CHECK_INT(n_fields, 845);
     CHECK_INT(n_calls, 1828);
-    CHECK_INT(n_calls, CALL_COUNT);
+    CHECK_INT(n_calls, CALL_COUNT - n_own_calls);
     CHECK_INT(json_object_size(json_object_get(facts, "errors")), 603);
     json_object_foreach(json_object_get(facts, "errors"), key, m)
     {

@@ -49,7 +49,7 @@ static size_t n_directories GUARDED_BY(db_mutex);
 /* What a session's record does not say. One whose record is gone is swept out later. */
 struct entry {
     struct session session; /* as calls get it */
-    int64_t used_us, expires_us;
+    int64_t used_us;
 };
 
 static struct hash entries GUARDED_BY(db_mutex); /* by reference */
@@ -248,7 +248,7 @@ static bool expired(const struct ref *ref, int64_t now) REQUIRES(db_mutex)
 {
     const struct entry *e = entry_of(ref);
     return !e || now - e->used_us > limits.idle_us
-           || (e->expires_us > 0 && now >= e->expires_us);
+           || (e->session.expires_us > 0 && now >= e->session.expires_us);
 }
 
 static bool next_expired(int64_t now, struct ref *out) REQUIRES(db_mutex)
@@ -331,6 +331,7 @@ static void fill(struct session *out, const struct ref *ref, const struct sessio
     out->local_superuser = u->local_superuser;
     out->roles = u->local_superuser ? ROLE_POOL_ADMIN : 0;
     out->token = u->token;
+    out->expires_us = u->expires_us;
     give_roles(out, u);
     copy_text(out->user, sizeof(out->user), u->name);
     copy_text(out->originator, sizeof(out->originator), originator);
@@ -367,7 +368,6 @@ static int begin(const struct session_user *u, const char *originator, const cha
     struct entry *e = mem_alloc(sizeof(*e));
     fill(&e->session, &ref, u, origin);
     e->used_us = now;
-    e->expires_us = u->expires_us;
     struct session s = e->session;
     free(hash_put(&entries, e->session.ref.b, sizeof(e->session.ref.b), e));
     sweep();
@@ -425,26 +425,36 @@ static int find_local_user(const char *user, const char *password, const char *c
     return 0;
 }
 
-/* Whose password it is, as the first says who knows. One that cannot tell is logged: another one may know. Then err is
- * what that one said. */
+/* One that cannot tell is logged: another one may know. */
+static bool ask_directories(bool first, const char *user, const char *password,
+                            const char *client_ip, struct session_user *out)
+{
+    const struct session_directory *d;
+    for (size_t i = 0; (d = directory_get(i)) != NULL; i++) {
+        AUTO(err_done) struct err why = { 0 };
+        bool right = false;
+        if (d->first != first)
+            continue;
+        if (d->check(user, password, client_ip, out, &right, &why) < 0) {
+            AUTO(free_str) char *text = err_text(&why);
+            log_warn("%s cannot tell whether a password is right: %s", d->name, text);
+        } else if (right) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whose password it is, as the first says who knows. err: why the password file or the system could not tell. */
 static bool find_user(const char *user, const char *password, const char *client_ip,
                       struct session_user *out, struct err *err)
 {
-    bool right = false;
-    if (find_local_user(user, password, client_ip, out, &right, err) < 0)
-        right = false;
-    const struct session_directory *d;
-    for (size_t i = 0; !right && (d = directory_get(i)) != NULL; i++) {
-        AUTO(err_done) struct err why = { 0 };
-        if (d->check(user, password, client_ip, out, &right, &why) == 0)
-            continue;
-        AUTO(free_str) char *text = err_text(&why);
-        log_warn("%s cannot tell whether a password is right: %s", d->name, text);
-        right = false;
-    }
+    bool right = ask_directories(true, user, password, client_ip, out);
     if (right)
-        err_done(err);
-    return right;
+        return true;
+    if (find_local_user(user, password, client_ip, out, &right, err) == 0 && right)
+        return true;
+    return ask_directories(false, user, password, client_ip, out);
 }
 
 static struct deadline refusal_time(void) EXCLUDES(db_mutex)
@@ -558,6 +568,41 @@ int session_logout_subject(const char *sid, const struct ref *but, struct err *e
     while (*sid && next_of_subject(sid, but, &ref))
         end(tx, &ref);
     return tx_commit(tx, err);
+}
+
+static bool next_of_token(const struct ref *token, struct ref *out) REQUIRES(db_mutex)
+{
+    for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
+        const struct entry *e = entry_of(&it.ref);
+        if (e && ref_eq(&e->session.token, token)) {
+            *out = it.ref;
+            return true;
+        }
+    }
+    return false;
+}
+
+int session_logout_token(const struct ref *token, struct err *err)
+{
+    struct tx *tx = tx_begin(&(struct tx_who){ "seraid", "serai.token_revoke", NULL });
+    struct ref ref;
+    while (!ref_is_null(token) && next_of_token(token, &ref))
+        end(tx, &ref);
+    return tx_commit(tx, err);
+}
+
+int64_t session_used_us(const struct ref *ref)
+{
+    const struct entry *e = entry_of(ref);
+    return e ? e->used_us : 0;
+}
+
+bool session_peek(const struct ref *ref, struct session *out)
+{
+    const struct entry *e = session_exists(ref) ? entry_of(ref) : NULL;
+    if (e)
+        *out = e->session;
+    return e != NULL;
 }
 
 int session_change_password(const char *old, const char *new_, struct err *err)

@@ -18,7 +18,8 @@ struct session {
     bool local_superuser;
     struct ref custom[SESSION_ROLES_MAX]; /* roles made by people (rbac.h) */
     size_t n_custom;
-    struct ref token; /* the API token that it was made with; null: none */
+    struct ref token;   /* the API token that it was made with; null: none */
+    int64_t expires_us; /* wall clock; 0: no end but by being idle */
     char user[64];
     char originator[64];
 };
@@ -40,6 +41,7 @@ void session_user_done(struct session_user *u);
 /* Others who know users besides those of the password file or of the system: a directory, the table of tokens. */
 struct session_directory {
     const char *name; /* for the log */
+    bool first; /* ask before the password file or the system: costs next to nothing */
     /* *right_out: it is the password of one of its users, and out is filled. Otherwise the next one is asked. Runs on
      * the thread of the login, no locks held; bounds its own time. Errors: nobody can tell. */
     int (*check)(const char *user, const char *password, const char *client_ip,
@@ -99,6 +101,13 @@ int session_logout_subject(const char *sid, const struct ref *but, struct err *e
  * SESSION_AUTHENTICATION_FAILED(user, reason) when the old one is wrong (after fail_delay_us), CHANGE_PASSWORD_REJECTED(why). */
 int session_change_password(const char *old, const char *new_, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
+/* End those that were begun with this token. */
+int session_logout_token(const struct ref *token, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
+/* When it was last used, exactly; 0: no such session. */
+int64_t session_used_us(const struct ref *ref) REQUIRES(db_mutex);
+/* What calls would get; false: no such session. Does not touch it. */
+bool session_peek(const struct ref *ref, struct session *out) REQUIRES(db_mutex);
 bool session_exists(const struct ref *ref) REQUIRES(db_mutex);
 
 /* For a wait that must end with its session: ended is set, and db_wake() called, when the session goes. Fits the

@@ -264,7 +264,7 @@ static int ask(const char *user, const char *password, const char *client_ip,
 
 TEST(another_source_of_users)
 {
-    static const struct session_directory others = { "test", ask };
+    static const struct session_directory others = { .name = "test", .check = ask };
     struct session_limits limits = SESSION_LIMITS;
     limits.per_user = 2;
     start(limits);

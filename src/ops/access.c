@@ -156,11 +156,20 @@ int op_task_set_error_info(struct call *call, const struct task_set_error_info_a
 
 #define EVENT_TIMEOUT_MAX_S 3600.0
 
+/* A session that ends by the clock ends waiting too. */
+static struct deadline until_expiry(const struct session *s, const struct deadline *d)
+{
+    if (s->expires_us == 0)
+        return *d;
+    return deadline_sooner(d, MAX(s->expires_us - clock_wall_us(), INT64_C(0)));
+}
+
 int op_event_from(struct call *call, const struct event_from_args *a, struct err *err)
 {
     double seconds = a->timeout > 0 ? MIN(a->timeout, EVENT_TIMEOUT_MAX_S) : 0;
     struct deadline d = deadline_sooner(&call->deadline,
                                         (int64_t)(seconds * (double)US_PER_SEC));
+    d = until_expiry(&call->session, &d);
     return event_from(&call->session, &a->classes, a->token, &d, call->enc, call->out, err);
 }
 
@@ -190,7 +199,8 @@ int op_event_unregister(struct call *call, const struct event_unregister_args *a
 int op_event_next(struct call *call, const struct event_next_args *a, struct err *err)
 {
     (void)a;
-    return event_next(&call->session, &call->deadline, call->enc, call->out, err);
+    struct deadline d = until_expiry(&call->session, &call->deadline);
+    return event_next(&call->session, &d, call->enc, call->out, err);
 }
 
 int op_event_get_current_id(struct call *call, const struct event_get_current_id_args *a,

@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "model/ops_lock.h"
 #include "model/rbac.h"
+#include "model/token.h"
 #include "ops/blob.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
@@ -291,6 +292,7 @@ int ops_boot(struct err *err)
     if (tx_commit(tx, err))
         return -1;
     db_set_local_host(&host);
+    token_init();
     if (rbac_init(err) || task_init(err) || blob_settle(err))
         return -1;
     (void)FAILPOINT("boot.pool");

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may do what, as clients ask for it: subjects as records with roles, and the permissions of roles, read from the
- * roles of the schema's calls. A permission is named as refusals name it: "vm.start", or for a key of a map
- * "vm.add_to_other_config/key:folder". Any thread. */
+/* Who may do what, as clients ask for it: subjects as records with roles, and the permissions of roles (rbac.h). Any
+ * thread. */
 #include <string.h>
 
 #include "api/errors.h"
@@ -10,57 +9,23 @@
 #include "model/rbac.h"
 #include "ops/hooks.h"
 
-static bool has_keys(const struct call_def *c)
+/* The names of the permissions that one of the roles gives. */
+static void permission_names(const struct set_ref *roles, struct set_string *out)
+    REQUIRES(db_mutex)
 {
-    return c->kind == CALL_KIND_SET_FIELD || c->kind == CALL_KIND_ADD_TO
-           || c->kind == CALL_KIND_REMOVE_FROM;
-}
-
-/* Every permission that one of the roles gives; the callback takes the name and returns false to stop. */
-static void each_permission(uint8_t roles, bool (*fn)(char *name, void *arg), void *arg)
-{
-    for (size_t i = 0; i < CALL_COUNT; i++) {
-        const struct call_def *c = &schema_calls[i];
-        const struct class_def *cls = &schema_classes[c->cls];
-        const struct map_key_role *k = has_keys(c) ? cls->fields[c->field].key_roles : NULL;
-        if ((c->roles & roles) && c->life != LIFE_REMOVED
-            && !fn(str_fmt("%s.%s", cls->lower, c->name), arg))
-            return;
-        for (; k && k->key; k++)
-            if ((k->roles & roles)
-                && !fn(str_fmt("%s.%s/key:%s", cls->lower, c->name, k->key), arg))
-                return;
-    }
-}
-
-static bool add_name(char *name, void *arg)
-{
-    struct set_string *set = arg;
-    set->v[set->n++] = name;
-    return true;
-}
-
-static bool count_name(char *name, void *arg)
-{
-    size_t *n = arg;
-    (*n)++;
-    free_str(&name);
-    return true;
-}
-
-static void permission_names(uint8_t roles, struct set_string *out)
-{
+    struct ref ref;
+    const struct role_rec *p;
     size_t n = 0;
-    each_permission(roles, count_name, &n);
-    out->v = mem_array(MAX(n, (size_t)1), sizeof(*out->v));
-    each_permission(roles, add_name, out);
-}
-
-/* The bit of a role object; 0: none of the roles. */
-static uint8_t role_bit(const struct ref *role) REQUIRES(db_mutex)
-{
-    const struct role_rec *rec = db_get(CLASS_ROLE, role);
-    return rec ? rbac_role_bit(rec->name_label) : 0;
+    while (rbac_permission(n, &ref))
+        n++;
+    out->v = mem_array(n, sizeof(*out->v));
+    for (size_t i = 0; (p = rbac_permission(i, &ref)) != NULL; i++) {
+        bool gives = false;
+        for (size_t k = 0; k < roles->n && !gives; k++)
+            gives = rbac_role_gives(&roles->v[k], i);
+        if (gives)
+            out->v[out->n++] = str_dup(p->name_label);
+    }
 }
 
 int op_role_get_permissions_name_label(struct call *call,
@@ -68,24 +33,55 @@ int op_role_get_permissions_name_label(struct call *call,
                                        struct set_string *result, struct err *err)
 {
     (void)call, (void)err;
+    struct ref self = a->self;
+    struct set_ref one = { &self, 1 };
     db_lock();
-    uint8_t bit = role_bit(&a->self);
+    permission_names(&one, result);
     db_unlock();
-    permission_names(bit, result);
     return 0;
 }
 
-struct search {
-    const char *name;
-    bool found;
-};
-
-static bool same_name(char *name, void *arg)
+int op_role_get_permissions(struct call *call, const struct role_get_permissions_args *a,
+                            struct set_ref *result, struct err *err)
 {
-    struct search *s = arg;
-    s->found = str_eq(name, s->name);
-    free_str(&name);
-    return !s->found;
+    (void)call, (void)err;
+    struct ref ref;
+    size_t n = 0;
+    db_lock();
+    while (rbac_permission(n, &ref))
+        n++;
+    result->v = mem_array(n, sizeof(*result->v));
+    for (size_t i = 0; rbac_permission(i, &ref); i++) {
+        if (rbac_role_gives(&a->self, i))
+            result->v[result->n++] = ref;
+    }
+    db_unlock();
+    return 0;
+}
+
+static void roles_with(size_t i, struct set_ref *out) REQUIRES(db_mutex)
+{
+    const struct ty *ty = schema_classes[CLASS_ROLE].fields[F_ROLE_SUBROLES].ty;
+    for (struct db_iter it = db_first(CLASS_ROLE); it.rec; db_next(&it)) {
+        if (rbac_role_gives(&it.ref, i))
+            (void)set_add(ty, out, &it.ref);
+    }
+}
+
+int op_role_get_by_permission(struct call *call,
+                              const struct role_get_by_permission_args *a,
+                              struct set_ref *result, struct err *err)
+{
+    (void)call;
+    size_t i;
+    db_lock();
+    bool found = rbac_permission_of(&a->permission, &i) != NULL;
+    if (found)
+        roles_with(i, result);
+    else if (db_get(CLASS_ROLE, &a->permission)) /* a whole role is included in none */
+        found = true;
+    db_unlock();
+    return found ? 0 : call_gone(CLASS_ROLE, &a->permission, err);
 }
 
 int op_role_get_by_permission_name_label(
@@ -93,13 +89,12 @@ int op_role_get_by_permission_name_label(
     struct set_ref *result, struct err *err)
 {
     (void)call, (void)err;
-    const struct ty *ty = schema_classes[CLASS_ROLE].fields[F_ROLE_SUBROLES].ty;
+    struct ref ref;
+    const struct role_rec *p;
     db_lock();
-    for (struct db_iter it = db_first(CLASS_ROLE); it.rec; db_next(&it)) {
-        struct search s = { .name = a->label };
-        each_permission(role_bit(&it.ref), same_name, &s);
-        if (s.found)
-            (void)set_add(ty, result, &it.ref);
+    for (size_t i = 0; (p = rbac_permission(i, &ref)) != NULL; i++) {
+        if (str_eq(p->name_label, a->label))
+            roles_with(i, result);
     }
     db_unlock();
     return 0;
@@ -112,14 +107,11 @@ int op_subject_get_permissions_name_label(
     struct set_string *result, struct err *err)
 {
     (void)call;
-    uint8_t bits = 0;
     db_lock();
     const struct subject_rec *s = call_get(CLASS_SUBJECT, &a->self, err);
-    for (size_t i = 0; s && i < s->roles.n; i++)
-        bits |= role_bit(&s->roles.v[i]);
-    db_unlock();
     if (s)
-        permission_names(bits, result);
+        permission_names(&s->roles, result);
+    db_unlock();
     return s ? 0 : -1;
 }
 

@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/rbac.h"
 #include "model/task.h"
 #include "seraid/audit_call.h"
 #include "seraid/explain.h"
@@ -130,7 +131,7 @@ int auth_begin(struct exchange *x, uint8_t roles, const char *permission, struct
         auth_refuse(x, &a, 401, &err);
         return -1;
     }
-    if (!a.session.local_superuser && !(a.session.roles & roles)) {
+    if (!rbac_allows_door(&a.session, roles, permission)) {
         (void)err_set(&err, ERR_RBAC_PERMISSION_DENIED, permission,
                       "No permission in user session");
         struct call who = caller(x, &a);

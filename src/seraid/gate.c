@@ -6,14 +6,7 @@
 
 #include "api/errors.h"
 #include "base/mem.h"
-
-static const struct map_key_role *key_roles(const struct call_def *def)
-{
-    if (def->kind != CALL_KIND_SET_FIELD && def->kind != CALL_KIND_ADD_TO
-        && def->kind != CALL_KIND_REMOVE_FROM)
-        return NULL;
-    return schema_classes[def->cls].fields[def->field].key_roles;
-}
+#include "model/rbac.h"
 
 static int denied(const struct call_def *def, const char *key, struct err *err)
 {
@@ -27,44 +20,131 @@ static int denied(const struct call_def *def, const char *key, struct err *err)
 
 int gate_call(const struct call_def *def, const struct session *s, struct err *err)
 {
-    uint8_t roles = def->roles;
-
-    if (s->local_superuser)
-        return 0;
-    for (const struct map_key_role *k = key_roles(def); k && k->key; k++)
-        roles |= k->roles;
-    return s->roles & roles ? 0 : denied(def, NULL, err);
-}
-
-static bool matches(const char *pattern, const char *key)
-{
-    size_t n = strlen(pattern);
-
-    if (n > 0 && pattern[n - 1] == '*')
-        return strncmp(key, pattern, n - 1) == 0;
-    return str_eq(key, pattern);
+    return rbac_allows(s, def, NULL) ? 0 : denied(def, NULL, err);
 }
 
 int gate_key(const struct call_def *def, const struct session *s, const char *key,
              struct err *err)
 {
-    uint8_t roles = def->roles;
+    return rbac_allows(s, def, key) ? 0 : denied(def, key, err);
+}
 
-    if (s->local_superuser)
+/* What the caller wants to name the key, before anything else of the call is read. */
+int gate_key_given(const struct call_def *def, const struct session *s,
+                   const json_t *params, struct err *err)
+{
+    const json_t *key = json_array_get(params, 2);
+
+    if ((def->kind != CALL_KIND_ADD_TO && def->kind != CALL_KIND_REMOVE_FROM)
+        || !json_is_string(key))
         return 0;
-    for (const struct map_key_role *k = key_roles(def); k && k->key; k++) {
-        if (matches(k->key, key)) {
-            roles = k->roles;
-            break;
-        }
+    return gate_key(def, s, json_string_value(key), err);
+}
+
+int gate_new_map(const struct class_def *cls, unsigned field, const struct session *s,
+                 const struct map_string_string *map, struct err *err)
+{
+    AUTO(free_str)
+    char *name = str_fmt("%s.set_%s", cls->name, cls->fields[field].name);
+    const struct call_def *set = schema_call(name);
+
+    /* Who may make an object chooses its fields, but not the keys that are kept from its role. */
+    for (size_t i = 0; set && i < map->n; i++) {
+        if (rbac_key_is_kept(s, set, map->v[i].key))
+            return denied(set, map->v[i].key, err);
     }
-    return s->roles & roles ? 0 : denied(def, key, err);
+    return 0;
+}
+
+int gate_record(const struct class_def *cls, const struct session *s, const void *rec,
+                struct err *err)
+{
+    for (size_t i = 0; i < cls->n_fields; i++) {
+        const struct field_def *f = &cls->fields[i];
+
+        if (f->key_roles && gate_new_map(cls, i, s, record_field(f, rec), err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Tokens that are limited to objects */
+
+/* Every reference in a value. */
+static bool sees_all(const struct session *s, const struct ty *ty, const void *p)
+    REQUIRES(db_mutex)
+{
+    const struct set_any *set = p;
+
+    if (ty->kind == TY_REF)
+        return ref_is_null(p) || ty->cls == CLASS_TASK || ty->cls == CLASS_SESSION
+               || rbac_sees(s, p);
+    if (ty->kind == TY_RECORD) {
+        const struct class_def *cls = &schema_classes[ty->cls];
+        const void *rec = *(const void *const *)p;
+
+        for (size_t i = 0; rec && i < cls->n_fields; i++) {
+            if (!sees_all(s, cls->fields[i].ty, record_field(&cls->fields[i], rec)))
+                return false;
+        }
+        return true;
+    }
+    if (ty->kind != TY_SET && ty->kind != TY_MAP)
+        return true;
+    for (size_t i = 0; i < set->n; i++) {
+        if (ty->kind == TY_SET
+            && !sees_all(s, ty->elem, (const char *)set->v + i * ty->entry))
+            return false;
+        if (ty->kind == TY_MAP
+            && (!sees_all(s, ty->key, map_key(ty, p, i))
+                || !sees_all(s, ty->elem, map_val(ty, p, i))))
+            return false;
+    }
+    return true;
+}
+
+static bool names_an_object(const struct call_def *def)
+{
+    for (size_t i = 0; i < def->n_params; i++) {
+        if (def->params[i].ty->kind == TY_REF)
+            return true;
+    }
+    return false;
+}
+
+static bool args_in_scope(const struct call_def *def, const struct session *s,
+                          const void *args) REQUIRES(db_mutex)
+{
+    bool read = (def->roles & ROLE_READ_ONLY) != 0;
+
+    if (!rbac_limited_to_objects(s))
+        return true;
+    if (!read && !names_an_object(def))
+        return false; /* makes something, or is about the whole pool */
+    for (size_t i = 0; i < def->n_params; i++) {
+        if (!sees_all(s, def->params[i].ty, (const char *)args + def->params[i].offset))
+            return false;
+    }
+    return true;
+}
+
+int gate_args(const struct call_def *def, const struct session *s, const void *args,
+              struct err *err)
+{
+    bool good;
+
+    if (ref_is_null(&s->token))
+        return 0;
+    db_lock();
+    good = args_in_scope(def, s, args);
+    db_unlock();
+    return good ? 0 : denied(def, NULL, err);
 }
 
 /* Keys of map a that map b lacks or has otherwise. */
 static int gate_changes(const struct call_def *def, const struct session *s,
                         const struct ty *ty, const struct set_any *a,
-                        const struct set_any *b, struct err *err)
+                        const struct set_any *b, struct err *err) REQUIRES(db_mutex)
 {
     for (size_t i = 0; i < a->n; i++) {
         const void *key = map_key(ty, a, i);
@@ -73,8 +153,8 @@ static int gate_changes(const struct call_def *def, const struct session *s,
         if (other != SIZE_MAX
             && value_eq(ty->elem, map_val(ty, a, i), map_val(ty, b, other)))
             continue;
-        if (gate_key(def, s, *(const char *const *)key, err) != 0)
-            return -1;
+        if (!rbac_allows_locked(s, def, *(const char *const *)key))
+            return denied(def, *(const char *const *)key, err);
     }
     return 0;
 }
@@ -84,7 +164,8 @@ int gate_keys(const struct call_def *def, const struct session *s, const void *o
 {
     const struct ty *ty = schema_classes[def->cls].fields[def->field].ty;
 
-    if (!key_roles(def) || ty->key->kind != TY_STRING)
+    if ((!rbac_key_roles(def) && s->n_custom == 0 && ref_is_null(&s->token))
+        || ty->key->kind != TY_STRING)
         return 0;
     if (gate_changes(def, s, ty, old, new, err) != 0)
         return -1;

@@ -123,9 +123,11 @@ TEST(whole_maps_are_compared_by_key)
 
         CHECK_INT(value_decode(ty, o, "old", &old, &err), 0);
         CHECK_INT(value_decode(ty, n, "new", &new, &err), 0);
+        db_lock();
         if ((gate_keys(def, &op_user, &old, &new, &err) == 0) != rows[i].ok)
             test_fail(__FILE__, __LINE__, "%s to %s", rows[i].old, rows[i].new);
         CHECK_INT(gate_keys(def, &admin, &old, &new, NULL), 0);
+        db_unlock();
         value_done(ty, &old);
         value_done(ty, &new);
         json_decref(o);

@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
+#include "model/view.h"
 #include "ops/ops.h"
 #include "seraid/gate.h"
 
@@ -40,6 +41,8 @@ static int get_all(struct call *call, void *args UNUSED, struct err *err UNUSED)
     enc_array_begin(call->out, call->enc);
     db_lock();
     for (struct db_iter it = db_first(call->def->cls); it.rec; db_next(&it)) {
+        if (!view_sees(&call->session, &it.ref))
+            continue;
         enc_item_begin(call->out, call->enc, &first);
         enc_ref(call->out, call->enc, &it.ref);
     }
@@ -57,11 +60,11 @@ static int get_all_records(struct call *call, void *args UNUSED, struct err *err
     enc_struct_begin(call->out, call->enc);
     db_lock();
     for (struct db_iter it = db_first(cls); it.rec; db_next(&it)) {
-        struct enc_text text = db_encoded(cls, &it.ref, (int)call->enc);
-
+        if (!view_sees(&call->session, &it.ref))
+            continue;
         ref_text(&it.ref, name);
         enc_member_begin(call->out, call->enc, name, &first);
-        buf_add(call->out, text.p, text.len);
+        view_encode(&call->session, cls, &it.ref, (int)call->enc, call->out);
         enc_member_end(call->out, call->enc);
     }
     db_unlock();
@@ -72,17 +75,14 @@ static int get_all_records(struct call *call, void *args UNUSED, struct err *err
 static int get_record(struct call *call, void *args, struct err *err)
 {
     const struct ref *self = arg(call, args, 0);
-    struct enc_text text;
-    int rc = -1;
+    bool found;
 
     db_lock();
-    if (call_get(call->def->cls, self, err)) {
-        text = db_encoded(call->def->cls, self, (int)call->enc);
-        buf_add(call->out, text.p, text.len);
-        rc = 0;
-    }
+    found = view_get(call->def->cls, self) || call_get(call->def->cls, self, err);
+    if (found)
+        view_encode(&call->session, call->def->cls, self, (int)call->enc, call->out);
     db_unlock();
-    return rc;
+    return found ? 0 : -1;
 }
 
 static int get_by_uuid(struct call *call, void *args, struct err *err)
@@ -92,7 +92,7 @@ static int get_by_uuid(struct call *call, void *args, struct err *err)
     bool found;
 
     db_lock();
-    found = db_find_uuid(call->def->cls, uuid, &ref);
+    found = view_find_uuid(call->def->cls, uuid, &ref) && view_sees(&call->session, &ref);
     db_unlock();
     if (!found)
         return err_set(err, ERR_UUID_INVALID, class_of(call)->name, uuid);
@@ -109,6 +109,8 @@ static int get_by_name_label(struct call *call, void *args, struct err *err UNUS
     enc_array_begin(call->out, call->enc);
     db_lock();
     for (size_t i = 0; db_find_name(call->def->cls, name, i, &ref); i++) {
+        if (!view_sees(&call->session, &ref))
+            continue;
         enc_item_begin(call->out, call->enc, &first);
         enc_ref(call->out, call->enc, &ref);
     }
@@ -120,13 +122,21 @@ static int get_by_name_label(struct call *call, void *args, struct err *err UNUS
 static int get_field(struct call *call, void *args, struct err *err)
 {
     const struct field_def *f = field_of(call);
+    const struct ref *self = arg(call, args, 0);
     const void *rec;
+    void *shown = NULL;
 
     db_lock();
-    rec = call_get(call->def->cls, arg(call, args, 0), err);
+    rec = view_get(call->def->cls, self);
+    if (!rec)
+        rec = call_get(call->def->cls, self, err);
     if (rec)
-        enc_value(call->out, call->enc, f->ty, record_field(f, rec));
+        shown = view_field(&call->session, call->def->cls, self, rec, f->id);
+    if (rec)
+        enc_value(call->out, call->enc, f->ty, record_field(f, shown ? shown : rec));
     db_unlock();
+    if (shown)
+        record_free(class_of(call), shown);
     return rec ? 0 : -1;
 }
 
@@ -206,6 +216,21 @@ static int change(struct call *call, void *args, const struct field_def *f, void
     }
 }
 
+/* The object is not there, as err says; but a caller who may not write the keys learns of that first. */
+static int gate_unknown(struct call *call, void *args, const struct field_def *f,
+                        struct err *err)
+{
+    AUTO(err_done) struct err denied = { 0 };
+    struct set_any none = { 0 };
+
+    if (call->def->kind == CALL_KIND_SET_FIELD && f->ty->kind == TY_MAP
+        && gate_keys(call->def, &call->session, &none, arg(call, args, 1), &denied) != 0) {
+        err_done(err);
+        err_move(err, &denied);
+    }
+    return -1;
+}
+
 static int write_in_tx(struct call *call, void *args, struct tx *tx, struct err *err)
     REQUIRES(db_mutex)
 {
@@ -217,7 +242,7 @@ static int write_in_tx(struct call *call, void *args, struct tx *tx, struct err 
     int rc;
 
     if (!rec)
-        return -1;
+        return gate_unknown(call, args, f, err);
     old = record_field(f, rec);
     value = mem_alloc(MAX(f->ty->size, (uint16_t)1));
     value_copy(f->ty, value, old);
@@ -336,6 +361,10 @@ static int create(struct call *call, void *args, struct err *err)
     struct ref ref;
 
     reset_ro_fields(class_of(call), rec);
+    if (gate_record(class_of(call), &call->session, rec, err) != 0) {
+        record_free(class_of(call), rec);
+        return -1;
+    }
     if (generic_create(call, rec, &ref, err) != 0)
         return -1;
     enc_ref(call->out, call->enc, &ref);

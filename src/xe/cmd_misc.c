@@ -2,6 +2,8 @@
 /* Messages, events, subjects and single questions about hosts. */
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/mem.h"
 #include "base/parse.h"
 #include "xe/xe_int.h"
 
@@ -253,7 +255,71 @@ static int session_logout_all(struct xe *x, struct err *err)
     return 0;
 }
 
+/* "30d", "12h", "90m", or a date as the API has it; nothing: never. */
+static int expiry(const char *text, char out[static 20], struct err *err)
+{
+    static const struct {
+        char unit;
+        int64_t us;
+    } units[] = { { 'd', 86400 * US_PER_SEC },
+                  { 'h', 3600 * US_PER_SEC },
+                  { 'm', 60 * US_PER_SEC } };
+
+    size_t n = strlen(text);
+    int64_t count, at;
+    AUTO(free_str) char *digits = n > 0 ? str_dupn(text, n - 1) : str_dup("");
+    for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+        if (n < 2 || text[n - 1] != units[i].unit)
+            continue;
+        if (!parse_range(digits, 1, 100 * 366, &count))
+            break;
+        clock_iso(clock_wall_us() + count * units[i].us, out);
+        return 0;
+    }
+    if (n == 0)
+        clock_iso(0, out);
+    else if (clock_parse_iso(text, &at))
+        clock_iso(at, out);
+    else
+        return xe_fail(err,
+                       "Parameter 'expires': give a time like 30d, 12h or 90m, or a date");
+    return 0;
+}
+
+static json_t *words(const char *text)
+{
+    json_t *list = json_array();
+    for (const char *p = text; p && *p;) {
+        size_t n = strcspn(p, ",");
+        (void)!json_array_append_new(list, json_stringn(p, n));
+        p += n + (p[n] == ',');
+    }
+    return list;
+}
+
+/* Prints the token, alone on its line: this is the only time that anybody sees it. */
+static int token_create(struct xe *x, struct err *err)
+{
+    const char *name, *role_text, *vms = xe_param(x, "vm-uuids");
+    const char *expires = xe_param(x, "expires");
+    AUTO(free_str) char *role = NULL;
+    AUTO(json_drop) json_t *objects = NULL, *token = NULL;
+    char until[20];
+    if (xe_need(x, "name-label", &name, err) < 0 || xe_need(x, "role", &role_text, err) < 0
+        || expiry(expires ? expires : "", until, err) < 0
+        || xe_by_name(x, "role", role_text, &role, err) < 0
+        || xe_typed(x, XE_REF, "VM", true, vms ? vms : "", "vm-uuids", &objects, err) < 0)
+        return -1;
+    json_t *params = json_pack("[sssoO]", name, role, until, words(xe_param(x, "methods")),
+                               objects);
+    if (xe_call(x, "serai.token_create", params, &token, err) < 0)
+        return -1;
+    xe_print_value(x, token);
+    return 0;
+}
+
 const struct xe_function xe_misc_functions[] = {
+    { "token-create", token_create, NULL },
     { "message-create", message_create, NULL },
     { "message-destroy", message_destroy, NULL },
     { "event-wait", event_wait, "*" },
