@@ -101,7 +101,7 @@ Class("subject", role="pool-admin", create=True,
                doc="Names of all calls that the subject's roles permit."),
       ])
 
-Class("role", untracked=True,
+Class("role",
       doc="A set of permitted calls that subjects can be given, or a single one of them.",
       fields=[
           F("uuid", String, RO,
