@@ -218,7 +218,7 @@ static int change(struct call *call, void *args, const struct field_def *f, void
 
 /* The object is not there, as err says; but a caller who may not write the keys learns of that first. */
 static int gate_unknown(struct call *call, void *args, const struct field_def *f,
-                        struct err *err)
+                        struct err *err) REQUIRES(db_mutex)
 {
     AUTO(err_done) struct err denied = { 0 };
     struct set_any none = { 0 };

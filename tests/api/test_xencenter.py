@@ -75,6 +75,9 @@ def test_the_cache_is_whole(center, daemon):
                 if t.kind == "ref" and t.name in untracked or t.kind == "set" and t.elem.kind == "ref" \
                         and t.elem.name in untracked:
                     continue
+                if (cls, name) == ("role", "subroles"):  # permissions are roles that only role.get_record shows
+                    assert center.call("role.get_record", values[-1])["subroles"] == []
+                    continue
                 assert set(values) <= known, (cls, name, values)
     pool = next(iter(cache["pool"].values()))
     host = cache["host"][pool["master"]]
