@@ -155,3 +155,52 @@ ABSENT("HANDLE_INVALID", ["host_crashdump", "@self"], "Memory of a crashed host 
     "host_crashdump.upload",
 ])
 ABSENT("HANDLE_INVALID", ["crashdump", "@self"], "Memory of a crashed machine is not kept.", ["crashdump.destroy"])
+
+ABSENT("HOST_IS_LIVE", ["@host"], "The pool has one host: the one that answers.", ["host.declare_dead", "host.power_on"])
+ABSENT("HOST_IS_LIVE", ["@self"], "The pool has one host: the one that answers.", ["host.destroy"])
+ABSENT("OPERATION_NOT_ALLOWED", ["this host is the coordinator of its pool and its only member"],
+       "A pool has one host.", ["pool.eject"])
+ABSENT("OPERATION_NOT_ALLOWED", ["this host cannot be a member of another pool"], "A pool has one host.", [
+    "pool.emergency_reset_master",
+    "pool.join",
+    "pool.join_force",
+])
+ABSENT("OPERATION_NOT_ALLOWED", ["a pool of one host has no secret"], "Nothing is shared between hosts.", [
+    "pool.rotate_secret",
+])
+
+ABSENT("NOT_IMPLEMENTED", ["dmesg_clear"], "XenServer has not written it either.", ["host.dmesg_clear"])
+ABSENT("NOT_IMPLEMENTED", ["query_services"], "XenServer has not written it either.", ["VM.query_services"])
+ABSENT("OPERATION_NOT_ALLOWED", ["there is no hypervisor that takes debug keys"], "Machines run on QEMU, not on Xen.", [
+    "host.send_debug_keys",
+])
+ABSENT("FEATURE_RESTRICTED", [], "No graphics card is given to machines, so the host keeps its screen.", [
+    "host.disable_display",
+])
+ABSENT("FEATURE_RESTRICTED", [], "Clients prove themselves by password or token, not by certificate.", [
+    "pool.enable_client_certificate_auth",
+])
+ABSENT("OPERATION_NOT_ALLOWED", ["To set UEFI certificates use: `Pool.set_custom_uefi_certificates`"],
+       "Deprecated by XenServer.", ["host.set_uefi_certificates"])
+ABSENT("OPERATION_NOT_ALLOWED", ["Setting UEFI certificates is deprecated, please use `set_custom_uefi_certificates`"],
+       "Deprecated by XenServer.", ["pool.set_uefi_certificates"])
+ABSENT("OPERATION_NOT_ALLOWED",
+       ["Setting UEFI certificates is not possible when allow_custom_uefi_certs is false"],
+       "The firmware of machines brings its own keys.", ["pool.set_custom_uefi_certificates"])
+ABSENT("FEATURE_RESTRICTED", [], "There is no cache of shared disks.", [
+    "pool.enable_local_storage_caching",
+])
+ABSENT("MESSAGE_REMOVED", [], "XenServer has removed it too.", ["pool.test_archive_target"])
+ABSENT("MESSAGE_DEPRECATED", [], "XenServer refuses it too: use SR.create.", ["SR.make"])
+
+ABSENT("LICENCE_RESTRICTION", ["Updates"], "The distribution's package manager brings updates.", [
+    "Repository.introduce",
+])
+ABSENT("HANDLE_INVALID", ["Repository", "@self"], "The distribution's package manager brings updates.", [
+    "Repository.forget",
+    "Repository.set_gpgkey_path",
+])
+ABSENT("HANDLE_INVALID", ["Repository", "@value"], "The distribution's package manager brings updates.", [
+    "pool.add_repository",
+    "pool.remove_repository",
+])

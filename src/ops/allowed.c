@@ -363,6 +363,8 @@ static void host_allowed(const struct ref *self, const void *rec, uint64_t *allo
     *allowed |= host->enabled ? BIT(HOST_ALLOWED_OPERATIONS_VM_START)
                                     | BIT(HOST_ALLOWED_OPERATIONS_PROVISION)
                               : BIT(HOST_ALLOWED_OPERATIONS_ENABLE);
+    if (!host->current_operations.n)
+        *allowed |= BIT(HOST_ALLOWED_OPERATIONS_EVACUATE);
 }
 
 static void network_allowed(const struct ref *self, const void *rec, uint64_t *allowed)

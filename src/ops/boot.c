@@ -16,6 +16,7 @@
 #include "model/rbac.h"
 #include "model/token.h"
 #include "ops/blob.h"
+#include "ops/host_config.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
 #include "ops/ops.h"
@@ -285,6 +286,7 @@ int ops_boot(struct err *err)
     struct ref host = db_first(CLASS_HOST).ref;
     tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_MASTER, &host);
     boot_licence(tx, &pool, &host);
+    boot_host_config(tx, &host);
     if (first)
         boot_network(tx);
     boot_drivers(tx);

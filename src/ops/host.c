@@ -222,6 +222,18 @@ static int known_host(const struct ref *host, struct err *err)
     return rec ? 0 : -1;
 }
 
+int op_host_refresh_pack_info(struct call *call,
+                              const struct host_refresh_pack_info_args *a, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (!call_get(CLASS_HOST, &a->host, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    put_version(tx, &a->host);
+    return tx_commit(tx, err);
+}
+
 int op_host_get_servertime(struct call *call, const struct host_get_servertime_args *a,
                            int64_t *result, struct err *err)
 {

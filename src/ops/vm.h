@@ -7,6 +7,8 @@
 #include "ops/call.h"
 #include "ops/message.h"
 
+#define VM_HOST_RESERVE_BYTES (256ULL << 20) /* memory that the host keeps for itself */
+
 /* Everything the specification of a machine is built from: borrowed records of one moment, copied out of the
  * database, and what was opened for them. */
 struct vm_part_disk {

@@ -26,8 +26,7 @@
 #define QUIT_TIMEOUT_US  (10 * US_PER_SEC)
 #define SHUTDOWN_TIMEOUT_US \
     (120 * US_PER_SEC) /* for the guest to answer the power button */
-#define BUTTON_AGAIN_US    (10 * US_PER_SEC)
-#define HOST_RESERVE_BYTES (256ULL << 20) /* kept for the host itself */
+#define BUTTON_AGAIN_US (10 * US_PER_SEC)
 
 /* Drivers know machines by uuid; clients know VMs by reference. Always -1. */
 static int say_ref(struct err *err, const char *uuid, const struct ref *vm)
@@ -118,7 +117,7 @@ out:
 static int check_memory(const struct vm_rec *vm, struct err *err)
 {
     uint64_t total = host_ctx.inventory.memory_total_bytes, available = 0,
-             committed = HOST_RESERVE_BYTES;
+             committed = VM_HOST_RESERVE_BYTES;
     if (inventory_memory_free(&available))
         available = total;
     db_lock();

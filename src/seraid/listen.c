@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "ops/host_config.h"
 #include "seraid/serve.h"
 
 #define ACCEPT_BATCH 64
@@ -153,6 +154,10 @@ static void welcome(int fd, enum listen_kind kind)
 {
     struct peer *p;
 
+    if (kind == LISTEN_PLAIN && host_https_only()) {
+        (void)close(fd);
+        return;
+    }
     if (atomic_load(&n_peers) >= door.max_peers) {
         refuse(fd, kind);
         return;

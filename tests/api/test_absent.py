@@ -41,5 +41,6 @@ def test_absent(api, refs, name):
 
 def test_absent_classes_have_no_objects(api):
     for cls in ("Cluster", "Cluster_host", "PGPU", "VGPU", "PVS_site", "PVS_proxy", "PVS_server", "SDN_controller", "tunnel",
-                "network_sriov", "DR_task", "pool_update", "pool_patch", "host_patch", "host_crashdump", "crashdump"):
+                "network_sriov", "DR_task", "pool_update", "pool_patch", "host_patch", "host_crashdump", "crashdump",
+                "Repository"):
         assert api.call(cls + ".get_all") == [], cls
