@@ -3,12 +3,6 @@
 that they wait for, and what of it. Take the line out when the function is there."""
 
 NOT_YET("MACHINES", "plugging and unplugging devices of a running machine", [
-    "VBD.plug",
-    "VBD.unplug",
-    "VBD.unplug_force",
-    "VIF.plug",
-    "VIF.unplug",
-    "VIF.unplug_force",
 ])
 
 NOT_YET("MACHINES", "suspending to disk and resuming", [

@@ -28,7 +28,8 @@ enum machine_event_kind {
     MACHINE_EV_DIED,   /* the process ended unasked */
     MACHINE_EV_PAUSED, /* stopped by itself (disk full, error) */
     MACHINE_EV_RESUMED,
-    MACHINE_EV_AGENT, /* the guest agent opened or closed its port: see flag */
+    MACHINE_EV_AGENT,     /* the guest agent opened or closed its port: see flag */
+    MACHINE_EV_UNPLUGGED, /* the guest let go of a device for which nobody waits any more */
 };
 
 struct machine_event {
@@ -67,6 +68,20 @@ struct machine_stats {
     unsigned n_nics;
 };
 
+/* What is plugged into a machine. */
+struct machine_device {
+    char id[UUID_TEXT_SIZE]; /* of the VBD or VIF */
+    bool is_nic;
+    enum vm_bus bus; /* of a disk */
+};
+
+struct machine_devices {
+    struct machine_device v[VMSPEC_DISKS_MAX + VMSPEC_NICS_MAX];
+    unsigned n;
+    uint64_t disk_ports, nic_ports; /* slots that have a root port */
+    uint64_t media;                 /* slots whose disk or drive has something in it */
+};
+
 struct machine_ops {
     const char *name;
     /* Start the machine thread. */
@@ -98,6 +113,25 @@ struct machine_ops {
     /* One guest agent command; *reply_out given text (at most 64 KiB). */
     int (*agent)(const char *uuid, const char *command_json, char **reply_out,
                  const struct deadline *d, struct err *err);
+    /* Add a device to the machine; what an attempt that was cut short has left of it is cleared first. A virtio disk goes
+     * to the SCSI controller where its slot has no port. Errors: DEVICE_ALREADY_ATTACHED(id), OPERATION_NOT_ALLOWED(why). */
+    int (*plug_disk)(const char *uuid, const struct vm_disk *disk, const struct deadline *d,
+                     struct err *err);
+    int (*plug_nic)(const char *uuid, const struct vm_nic *nic, const struct deadline *d,
+                    struct err *err);
+    /* Ask the guest for the device and wait until it lets go of it; then close what was open for it. One that is gone
+     * already is no error. The slot is the one that it was plugged with.
+     * Errors: DEVICE_DETACH_REJECTED("VBD" or "VIF", id, why), DEVICE_DETACH_TIMEOUT("VBD" or "VIF", id): it may still come. */
+    int (*unplug_disk)(const char *uuid, const char *id, unsigned slot,
+                       const struct deadline *d, struct err *err);
+    int (*unplug_nic)(const char *uuid, const char *id, unsigned slot,
+                      const struct deadline *d, struct err *err);
+    /* Put a disc into the drive, or take it out (source NONE), whether the guest likes it or not. */
+    int (*change_medium)(const char *uuid, const struct vm_disk *drive,
+                         const struct deadline *d, struct err *err);
+    /* False: it cannot be said. */
+    bool (*devices)(const char *uuid, struct machine_devices *out,
+                    const struct deadline *d);
     /* What it has used. vcpus: the caller's memory of its threads. Only disks may wait, until d, and are left out when d
      * has passed already. False: no such machine. */
     bool (*stats)(const char *uuid, struct metrics_vcpus *vcpus, struct machine_stats *out,

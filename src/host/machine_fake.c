@@ -5,7 +5,7 @@
  * Words in the kernel command line ask for what a real guest would do:
  *   fake:refuse     start fails             fake:deaf   ignores the power button
  *   fake:poweroff   powers off once it runs fake:panic  panics     fake:die  its process dies
- *   fake:agent      has a guest agent
+ *   fake:agent      has a guest agent         fake:clings  gives no device away
  *
  * The registry is machine_reg.c's. Consoles live on the machine thread; the rest runs on callers' threads. */
 #include <errno.h>
@@ -384,6 +384,39 @@ static bool stats(const char *uuid, struct metrics_vcpus *vcpus, struct machine_
     return true;
 }
 
+/* Its devices are nowhere but in the records. fake:clings refuses to let go of one. */
+static int plug_disk(const char *uuid, const struct vm_disk *disk, const struct deadline *d,
+                     struct err *err)
+{
+    return state(uuid) == MACHINE_NONE ? not_running(uuid, "running", "halted", err) : 0;
+}
+
+static int plug_nic(const char *uuid, const struct vm_nic *nic, const struct deadline *d,
+                    struct err *err)
+{
+    return state(uuid) == MACHINE_NONE ? not_running(uuid, "running", "halted", err) : 0;
+}
+
+static int unplug_disk(const char *uuid, const char *id, unsigned slot,
+                       const struct deadline *d, struct err *err)
+{
+    return asks(uuid, "fake:clings")
+               ? err_set(err, ERR_DEVICE_DETACH_REJECTED, "VBD", id, "as asked")
+               : 0;
+}
+
+static int unplug_nic(const char *uuid, const char *id, unsigned slot,
+                      const struct deadline *d, struct err *err)
+{
+    return asks(uuid, "fake:clings") ? err_set(err, ERR_DEVICE_DETACH_TIMEOUT, "VIF", id)
+                                     : 0;
+}
+
+static bool devices(const char *uuid, struct machine_devices *out, const struct deadline *d)
+{
+    return false;
+}
+
 const struct machine_ops machine_fake = {
     .name = "fake",
     .init = machine_reg_init,
@@ -401,5 +434,11 @@ const struct machine_ops machine_fake = {
     .open_serial = open_serial,
     .wait_off = wait_off,
     .agent = agent,
+    .plug_disk = plug_disk,
+    .plug_nic = plug_nic,
+    .unplug_disk = unplug_disk,
+    .unplug_nic = unplug_nic,
+    .change_medium = plug_disk,
+    .devices = devices,
     .stats = stats,
 };

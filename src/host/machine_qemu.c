@@ -36,8 +36,8 @@ static struct qmp *hold(const char *uuid, bool asked)
     return q;
 }
 
-static int run(const char *uuid, const char *command, json_t *args, int fd,
-               const struct deadline *d, struct err *err)
+int machine_qemu_command(const char *uuid, const char *command, json_t *args, int fd,
+                         json_t **ret_out, const struct deadline *d, struct err *err)
 {
     bool asked = str_eq(command, "stop") || str_eq(command, "cont");
     AUTO(err_done) struct err cause = { 0 };
@@ -49,7 +49,7 @@ static int run(const char *uuid, const char *command, json_t *args, int fd,
         json_decref(args);
         return no_machine(uuid, err);
     }
-    rc = qmp_command(q, command, args, fd, NULL, d, &cause);
+    rc = qmp_command(q, command, args, fd, ret_out, d, &cause);
     if (rc < 0
         && !qmp_is_open(
             q)) /* it ended meanwhile: by itself, or destroyed by another call */
@@ -65,6 +65,12 @@ static int run(const char *uuid, const char *command, json_t *args, int fd,
         mutex_unlock(&machines_lock);
     }
     return rc;
+}
+
+static int run(const char *uuid, const char *command, json_t *args, int fd,
+               const struct deadline *d, struct err *err)
+{
+    return machine_qemu_command(uuid, command, args, fd, NULL, d, err);
 }
 
 static int go(const char *uuid, const struct deadline *d, struct err *err)
@@ -219,5 +225,11 @@ const struct machine_ops machine_qemu = {
     .open_serial = open_serial,
     .wait_off = wait_off,
     .agent = agent,
+    .plug_disk = machine_plug_disk,
+    .plug_nic = machine_plug_nic,
+    .unplug_disk = machine_unplug_disk,
+    .unplug_nic = machine_unplug_nic,
+    .change_medium = machine_plug_medium,
+    .devices = machine_plug_list,
     .stats = stats,
 };

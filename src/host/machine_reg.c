@@ -152,6 +152,7 @@ static bool try_claim(struct machine *m, void *arg) REQUIRES(machines_lock)
         memcpy(m->uuid, c->uuid, MIN(strlen(c->uuid), sizeof(m->uuid) - 1));
         m->proc = (struct proc){ .pid = -1, .pidfd = -1 };
         m->refs = 1;
+        list_init(&m->unplugs);
         list_add_tail(&machines, &m->link);
     }
     if (m)
@@ -230,6 +231,30 @@ static const char *trouble_of(const json_t *data)
                                                           : "a disk failed";
 }
 
+/* A device is gone, or the guest will not give it. */
+static void on_unplug(struct machine *m, const json_t *data, bool gone)
+{
+    const char *device = json_string_value(json_object_get(data, "device"));
+    bool awaited = false;
+
+    if (!device) /* a part of a device, such as its port */
+        return;
+    mutex_lock(&machines_lock);
+    list_for_each(it, &m->unplugs) {
+        struct machine_unplug *u = list_entry(it, struct machine_unplug, link);
+
+        if (str_eq(u->device, device)) {
+            awaited = true;
+            u->gone = u->gone || gone;
+            u->refused = !gone;
+        }
+    }
+    changed(m->uuid);
+    mutex_unlock(&machines_lock);
+    if (gone && !awaited)
+        emit(m, MACHINE_EV_UNPLUGGED, false, device);
+}
+
 static void on_qmp(void *arg, const char *event, const json_t *data)
 {
     struct machine *m = arg;
@@ -256,6 +281,10 @@ static void on_qmp(void *arg, const char *event, const json_t *data)
         if (json_is_true(guest))
             emit(m, MACHINE_EV_RESET, false,
                  json_string_value(json_object_get(data, "reason")));
+    } else if (str_eq(event, "DEVICE_DELETED")) {
+        on_unplug(m, data, true);
+    } else if (str_eq(event, "DEVICE_UNPLUG_GUEST_ERROR")) {
+        on_unplug(m, data, false);
     } else if (str_eq(event, "VSERPORT_CHANGE")) {
         if (str_eq(json_string_value(json_object_get(data, "id")), QEMU_AGENT_PORT))
             emit(m, MACHINE_EV_AGENT, json_is_true(json_object_get(data, "open")), NULL);

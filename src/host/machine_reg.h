@@ -28,12 +28,20 @@ struct machine {
     bool alive;  /* the process */
     enum machine_state state;
     const char *trouble; /* why it may stop; the thread's own */
+    struct list unplugs;
     struct proc proc;
     struct qmp *qmp;
     struct serial *serial;
 };
 
 extern struct mutex machines_lock;
+
+/* Somebody who waits for a guest to let go of a device. */
+struct machine_unplug {
+    struct list link;
+    const char *device; /* its id in QEMU */
+    bool gone, refused;
+};
 
 /* The thread. runtime_dir: copied. */
 int machine_reg_init(const char *runtime_dir, machine_event_fn fn, void *arg,
@@ -64,6 +72,26 @@ void machine_reg_detach(struct machine *m);
  * thread. kind < 0: none. */
 void machine_reg_set(const char *uuid, enum machine_state state, int kind,
                      const char *detail) EXCLUDES(machines_lock);
+
+/* One command to its monitor. args: taken. ret_out: given; may be NULL. Errors: those of qmp_command(), VM_BAD_POWER_STATE when
+ * there is no such machine or it ends meanwhile. */
+int machine_qemu_command(const char *uuid, const char *command, json_t *args, int fd,
+                         json_t **ret_out, const struct deadline *d, struct err *err)
+    MUST_CHECK EXCLUDES(machines_lock);
+
+/* machine_plug.c: devices of machines that run. */
+int machine_plug_disk(const char *uuid, const struct vm_disk *disk,
+                      const struct deadline *d, struct err *err) MUST_CHECK;
+int machine_plug_nic(const char *uuid, const struct vm_nic *nic, const struct deadline *d,
+                     struct err *err) MUST_CHECK;
+int machine_unplug_disk(const char *uuid, const char *id, unsigned slot,
+                        const struct deadline *d, struct err *err) MUST_CHECK;
+int machine_unplug_nic(const char *uuid, const char *id, unsigned slot,
+                       const struct deadline *d, struct err *err) MUST_CHECK;
+int machine_plug_medium(const char *uuid, const struct vm_disk *drive,
+                        const struct deadline *d, struct err *err) MUST_CHECK;
+bool machine_plug_list(const char *uuid, struct machine_devices *out,
+                       const struct deadline *d);
 
 /* machine_stats.c: the answer to query-blockstats. Pure. */
 void machine_stats_disks(const json_t *devices, struct machine_stats *out);

@@ -47,8 +47,9 @@ static struct vm_spec big(void)
                                    .bus = VM_BUS_VIRTIO,
                                    .read_only = true,
                                    .source = VM_SOURCE_FILE };
-    s.disks[2] =
-        (struct vm_disk){ .id = ID("3"), .slot = 3, .is_cd = true, .boot_index = 2 };
+    s.disks[2] = (struct vm_disk){
+        .id = ID("3"), .slot = 3, .bus = VM_BUS_SATA, .is_cd = true, .boot_index = 2
+    };
     s.disks[3] = (struct vm_disk){ .id = ID("4"),
                                    .slot = 15,
                                    .bus = VM_BUS_SATA,
@@ -125,6 +126,31 @@ TEST(golden_nbd)
     CHECK_INT(qemu_argv(&s, "q", &(struct argv){ 0 }, NULL), -1);
 }
 
+TEST(golden_buses)
+{
+    struct vm_spec s = tiny();
+
+    s.disks[s.n_disks++] = (struct vm_disk){ .id = ID("1"),
+                                             .slot = 1,
+                                             .bus = VM_BUS_NVME,
+                                             .source = VM_SOURCE_FILE,
+                                             .boot_index = 1 };
+    s.disks[s.n_disks++] = (struct vm_disk){ .id = ID("2"),
+                                             .slot = 40,
+                                             .bus = VM_BUS_SCSI,
+                                             .source = VM_SOURCE_FILE,
+                                             .serial = "x" };
+    s.disks[s.n_disks++] =
+        (struct vm_disk){ .id = ID("3"), .slot = 3, .bus = VM_BUS_SCSI, .is_cd = true };
+    s.disk_ports = 1 << 20;
+    check_golden("argv-buses.txt", &s);
+    s.disks[1].bus = VM_BUS_VIRTIO; /* no port for that slot */
+    CHECK_INT(qemu_argv(&s, "q", &(struct argv){ 0 }, NULL), -1);
+    s.disks[1].bus = VM_BUS_SCSI;
+    s.disks[2].bus = VM_BUS_NVME; /* no drive for CDs */
+    CHECK_INT(qemu_argv(&s, "q", &(struct argv){ 0 }, NULL), -1);
+}
+
 TEST(golden_kernel)
 {
     struct vm_spec s = kernel();
@@ -142,11 +168,12 @@ TEST(golden_kernel_with_screen)
 
 TEST(one_slot_does_not_move_another)
 {
-    struct vm_spec all = big(), one = big();
+    static struct vm_spec all, one; /* large */
     AUTO(argv_done) struct argv a = { 0 };
     AUTO(argv_done) struct argv b = { 0 };
     AUTO(free_str) char *text = NULL;
 
+    all = one = big();
     one.n_disks = 1;
     one.disks[0] = all.disks[1];
     one.n_nics = 1;
@@ -311,11 +338,13 @@ static bool differs_in_value_only(const char *got, const char *was, const char *
 
 static void try_text(const struct place *p, const char *text)
 {
-    struct vm_spec base = everything(), hostile = everything();
+    static struct vm_spec base, hostile; /* large */
     AUTO(argv_done) struct argv a = { 0 };
     AUTO(argv_done) struct argv b = { 0 };
     AUTO(err_done) struct err err = { 0 };
 
+    base = everything();
+    hostile = everything();
     CHECK_INT(qemu_argv(&base, "q", &a, NULL), 0);
     p->put(&hostile, text);
     if (qemu_argv(&hostile, "q", &b, &err) < 0) {

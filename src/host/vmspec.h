@@ -6,11 +6,15 @@
 
 #include "base/uuid.h"
 
-#define VMSPEC_DISKS_MAX 32
+#define VMSPEC_DISKS_MAX 64
 #define VMSPEC_NICS_MAX  16
 #define VMSPEC_VCPUS_MAX 255 /* what the q35 board of QEMU takes */
 
-enum vm_bus { VM_BUS_VIRTIO, VM_BUS_SATA };
+#define VMSPEC_VIRTIO_SLOTS \
+    24 /* PCI root ports of disks; higher slots are on the SCSI controller */
+
+/* VIRTIO and NVME have a PCI slot each, SCSI is the one virtio-scsi controller, SATA has six ports and no hot plug. */
+enum vm_bus { VM_BUS_VIRTIO, VM_BUS_SCSI, VM_BUS_NVME, VM_BUS_SATA };
 
 /* FILE: a raw file by descriptor. NBD: an export of that name, the disk's id, on a unix socket; when the connection breaks,
  * the machine connects again and its requests wait. */
@@ -56,5 +60,7 @@ struct vm_spec {
     unsigned n_disks;
     struct vm_nic nics[VMSPEC_NICS_MAX];
     unsigned n_nics;
+    uint64_t disk_ports,
+        nic_ports; /* slots that have a root port although nothing is in them */
 };
 #endif

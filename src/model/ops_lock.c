@@ -53,6 +53,12 @@ static int refuse_busy(const struct field_def *current, enum class_id cls,
                    current->ty->elem->enm->values[op], *task);
 }
 
+int op_busy(enum class_id cls, const struct ref *self, struct err *err)
+{
+    const struct field_def *current = field_named(cls, "current_operations");
+    return refuse_busy(current, cls, self, record_field(current, db_get(cls, self)), err);
+}
+
 static int check(enum class_id cls, const struct ref *self, const void *rec, int op,
                  struct err *err) REQUIRES(db_mutex)
 {

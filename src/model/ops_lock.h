@@ -31,6 +31,8 @@ int op_begin_forced(enum class_id cls, const struct ref *self, const char *op,
 /* Could it begin now? op: index in the operations enum. The same errors. */
 int op_check(enum class_id cls, const struct ref *self, int op, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
+/* OTHER_OPERATION_IN_PROGRESS(class, ref, operation, task) for an object that has one under way. Always -1. */
+int op_busy(enum class_id cls, const struct ref *self, struct err *err) REQUIRES(db_mutex);
 /* The object may be gone by now. */
 void op_end(enum class_id cls, const struct ref *self, const struct ref *task)
     EXCLUDES(db_mutex);

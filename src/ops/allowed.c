@@ -185,29 +185,67 @@ int vm_check_devices_free(const struct ref *ref, struct err *err)
 
 /* ---- VBD and VIF ------------------------------------------------------------------------------------- */
 
+/* What must find the machine's devices as they are. */
+static const uint64_t still_ops = BIT(VM_OPERATIONS_START) | BIT(VM_OPERATIONS_START_ON)
+                                  | BIT(VM_OPERATIONS_SUSPEND) | BIT(VM_OPERATIONS_RESUME)
+                                  | BIT(VM_OPERATIONS_RESUME_ON)
+                                  | BIT(VM_OPERATIONS_CHECKPOINT)
+                                  | BIT(VM_OPERATIONS_SNAPSHOT)
+                                  | BIT(VM_OPERATIONS_POOL_MIGRATE)
+                                  | BIT(VM_OPERATIONS_MIGRATE_SEND);
+
+static bool vm_still(const struct vm_rec *vm)
+{
+    return running_ops(&vm->current_operations) & still_ops;
+}
+
 static void vbd_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
     REQUIRES(db_mutex)
 {
     (void)self;
     const struct vbd_rec *vbd = rec;
     const struct vm_rec *vm = db_get(CLASS_VM, &vbd->VM);
-    if (!vm || vbd->current_operations.n)
+    if (!vm || vbd->current_operations.n || vm_still(vm))
         return;
-    bool live = vm->power_state == VM_POWER_STATE_RUNNING
-                || vm->power_state == VM_POWER_STATE_PAUSED || vm_starting(vm);
-    if (!live && vm->power_state == VM_POWER_STATE_HALTED)
+    bool running = vm->power_state == VM_POWER_STATE_RUNNING;
+    if (vm->power_state == VM_POWER_STATE_HALTED || (running && !vbd->currently_attached))
         *allowed |= BIT(VBD_OPERATIONS_ATTACH);
-    if (!live && vbd->type == VBD_TYPE_CD)
+    if (running && !vbd->currently_attached)
+        *allowed |= BIT(VBD_OPERATIONS_PLUG);
+    if (running && vbd->currently_attached && vbd->unpluggable)
+        *allowed |= BIT(VBD_OPERATIONS_UNPLUG) | BIT(VBD_OPERATIONS_UNPLUG_FORCE);
+    if (vbd->type == VBD_TYPE_CD && vm->power_state != VM_POWER_STATE_SUSPENDED)
         *allowed |= BIT(vbd->empty ? VBD_OPERATIONS_INSERT : VBD_OPERATIONS_EJECT);
+}
+
+/* Why a device of vm cannot be plugged in or out. */
+static void plug_why(const char *text, const struct ref *vm_ref, const struct vm_rec *vm,
+                     bool plug, bool attached, struct err *err) REQUIRES(db_mutex)
+{
+    char vm_text[REF_TEXT_SIZE];
+    ref_text(vm_ref, vm_text);
+    if (vm && vm_still(vm)) {
+        other_operation(CLASS_VM, vm_text, F_VM_ALLOWED_OPERATIONS, &vm->current_operations,
+                        err);
+    } else if (vm && vm->power_state != VM_POWER_STATE_RUNNING) {
+        AUTO(buf_done) struct buf is = BUF_INIT(128);
+        state_names(1u << vm->power_state, &is);
+        (void)err_set(err, ERR_VM_BAD_POWER_STATE, vm_text, "running", buf_str(&is));
+    } else if (plug == attached) {
+        (void)err_set(err, plug ? ERR_DEVICE_ALREADY_ATTACHED : ERR_DEVICE_ALREADY_DETACHED,
+                      text);
+    } else {
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                      "the record of this device says that it is not unpluggable");
+    }
 }
 
 static void vbd_why(const struct ref *self, const void *rec, int op, struct err *err)
     REQUIRES(db_mutex)
 {
     const struct vbd_rec *vbd = rec;
-    char text[REF_TEXT_SIZE], vm_text[REF_TEXT_SIZE];
+    char text[REF_TEXT_SIZE];
     ref_text(self, text);
-    ref_text(&vbd->VM, vm_text);
     if (vbd->current_operations.n)
         other_operation(CLASS_VBD, text, F_VBD_ALLOWED_OPERATIONS, &vbd->current_operations,
                         err);
@@ -220,9 +258,9 @@ static void vbd_why(const struct ref *self, const void *rec, int op, struct err 
     else if (op == VBD_OPERATIONS_EJECT && vbd->empty)
         (void)err_set(err, ERR_VBD_IS_EMPTY, text);
     else
-        (void)err_set(
-            err, ERR_OPERATION_NOT_ALLOWED,
-            "devices of a running VM cannot be changed yet: shut the VM down first");
+        plug_why(text, &vbd->VM, db_get(CLASS_VM, &vbd->VM),
+                 op == VBD_OPERATIONS_PLUG || op == VBD_OPERATIONS_ATTACH,
+                 vbd->currently_attached, err);
 }
 
 static void vif_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
@@ -231,17 +269,28 @@ static void vif_allowed(const struct ref *self, const void *rec, uint64_t *allow
     (void)self;
     const struct vif_rec *vif = rec;
     const struct vm_rec *vm = db_get(CLASS_VM, &vif->VM);
-    if (vm && vm->power_state == VM_POWER_STATE_HALTED && !vm_starting(vm)
-        && !vif->current_operations.n)
+    if (!vm || vif->current_operations.n || vm_still(vm))
+        return;
+    bool running = vm->power_state == VM_POWER_STATE_RUNNING;
+    if (vm->power_state == VM_POWER_STATE_HALTED || (running && !vif->currently_attached))
         *allowed |= BIT(VIF_OPERATIONS_ATTACH);
+    if (running)
+        *allowed |= BIT(vif->currently_attached ? VIF_OPERATIONS_UNPLUG
+                                                : VIF_OPERATIONS_PLUG);
 }
 
 static void vif_why(const struct ref *self, const void *rec, int op, struct err *err)
     REQUIRES(db_mutex)
 {
-    (void)self, (void)rec, (void)op;
-    (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
-                  "devices of a running VM cannot be changed yet: shut the VM down first");
+    const struct vif_rec *vif = rec;
+    char text[REF_TEXT_SIZE];
+    ref_text(self, text);
+    if (vif->current_operations.n)
+        other_operation(CLASS_VIF, text, F_VIF_ALLOWED_OPERATIONS, &vif->current_operations,
+                        err);
+    else
+        plug_why(text, &vif->VM, db_get(CLASS_VM, &vif->VM), op != VIF_OPERATIONS_UNPLUG,
+                 vif->currently_attached, err);
 }
 
 /* ---- VDI and SR -------------------------------------------------------------------------------------- */

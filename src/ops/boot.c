@@ -253,6 +253,14 @@ int boot_adopt(struct err *err)
         vec_done(&vms);
         rc = tx_commit(tx, err);
     }
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        struct ref vm;
+        db_lock();
+        bool known = db_find_uuid(CLASS_VM, found[i].uuid, &vm);
+        db_unlock();
+        if (known && host_ctx.machine->state(found[i].uuid) != MACHINE_NONE)
+            hotplug_settle(&vm);
+    }
     free_ptr(&found);
     return rc;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* VBDs and VIFs: the devices of a VM as records. A machine gets them when it is built. */
+/* VBDs and VIFs: the devices of a VM as records. A machine gets them when it is built, or by hotplug.c. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,10 +26,10 @@ static int place_vbd(struct vbd_rec *vbd, const struct vm_rec *vm, struct err *e
                 &at))
             taken[at] = true;
     if (!vbd->userdevice[0] || strcmp(vbd->userdevice, "autodetect") == 0) {
-        for (want = 0; want < 255 && taken[want];)
+        for (want = 0; want < VMSPEC_DISKS_MAX - 1 && taken[want];)
             want++;
         str_give(&vbd->userdevice, str_fmt("%u", want));
-    } else if (!vm_device_position(vbd->userdevice, &want)) {
+    } else if (!vm_device_position(vbd->userdevice, &want) || want >= VMSPEC_DISKS_MAX) {
         return err_set(err, ERR_INVALID_DEVICE, vbd->userdevice);
     }
     return taken[want] ? err_set(err, ERR_DEVICE_ALREADY_EXISTS, vbd->userdevice) : 0;
@@ -99,37 +99,6 @@ int vbd_destroy(struct call *call, const struct ref *self, struct err *err)
     if (!ref_is_null(&vdi))
         op_refresh(tx, CLASS_VDI, &vdi);
     return tx_commit(tx, err);
-}
-
-/* Change the medium of a CD drive whose VM is not running. vdi null: take it out. */
-static int set_medium(struct call *call, const struct ref *ref, const struct ref *vdi,
-                      struct err *err)
-{
-    struct tx *tx = call_tx(call);
-    const struct vbd_rec *vbd = call_get(CLASS_VBD, ref, err);
-    if (!vbd || (!ref_is_null(vdi) && !call_get(CLASS_VDI, vdi, err))) {
-        tx_abort(tx);
-        return -1;
-    }
-    struct ref old = vbd->VDI;
-    tx_set_ref(tx, ref, CLASS_VBD, F_VBD_VDI, vdi);
-    tx_set_bool(tx, ref, CLASS_VBD, F_VBD_EMPTY, ref_is_null(vdi));
-    if (!ref_is_null(&old))
-        op_refresh(tx, CLASS_VDI, &old);
-    if (!ref_is_null(vdi))
-        op_refresh(tx, CLASS_VDI, vdi);
-    return tx_commit(tx, err);
-}
-
-int op_vbd_insert(struct call *call, const struct vbd_insert_args *a, struct err *err)
-{
-    return set_medium(call, &a->vbd, &a->vdi, err);
-}
-
-int op_vbd_eject(struct call *call, const struct vbd_eject_args *a, struct err *err)
-{
-    struct ref none = REF_NULL;
-    return set_medium(call, &a->vbd, &none, err);
 }
 
 int op_vbd_set_mode(struct call *call, const struct vbd_set_mode_args *a, struct err *err)

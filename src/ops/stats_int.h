@@ -19,7 +19,8 @@ struct look_vm {
     unsigned n_vcpus;
     bool running;
     size_t sr_of_disk[VMSPEC_DISKS_MAX]; /* index into look.srs or STATS_NO_SR */
-    uint32_t disks, nics;                /* attached, a bit each */
+    uint64_t disks;                      /* attached, a bit each */
+    uint32_t nics;                       /* likewise */
 };
 
 struct look_sr {

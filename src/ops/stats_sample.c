@@ -40,7 +40,7 @@ static void look_vm(struct look *l, const struct vm_rec *rec) REQUIRES(db_mutex)
 
         if (vbd && vbd->currently_attached && vm_device_position(vbd->userdevice, &slot)
             && slot < VMSPEC_DISKS_MAX) {
-            vm.disks |= UINT32_C(1) << slot;
+            vm.disks |= UINT64_C(1) << slot;
             vm.sr_of_disk[slot] = sr_index(l, &vbd->VDI);
         }
     }

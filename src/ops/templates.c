@@ -81,6 +81,8 @@ static struct vm_rec *template_rec(const struct template *t)
     put(F_VM_PLATFORM, &vm->platform, "videoram", "8");
     if (t->flags & VIRIDIAN)
         put(F_VM_PLATFORM, &vm->platform, "viridian", "true");
+    if (t->flags & VIRIDIAN) /* Windows has drivers of its own for these: CDs go to SATA */
+        put(F_VM_PLATFORM, &vm->platform, "disk-bus", "nvme");
     if (t->flags & VTPM)
         put(F_VM_PLATFORM, &vm->platform, "vtpm", "true");
     put(F_VM_OTHER_CONFIG, &vm->other_config, "default_template", "true");

@@ -33,9 +33,23 @@ struct vm_parts {
 };
 
 void vm_parts_done(struct vm_parts *p);
+void vm_part_disk_done(struct vm_part_disk *d);
+/* Copy a VBD of the VM with the disk that it has or is to get (null: an empty drive) and see that the machine may use it.
+ * out holds what is to be freed also when it fails. */
+int vm_part_disk_copy(const struct ref *vm, const struct vbd_rec *vbd,
+                      const struct ref *vdi, struct vm_part_disk *out, struct err *err)
+    MUST_CHECK REQUIRES(db_mutex);
+/* Open what is behind it; an empty drive has nothing. */
+int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 /* Pure. out borrows from p. Errors: VALUE_NOT_SUPPORTED(field, value, reason), ... */
 int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err)
     MUST_CHECK;
+/* One disk, one NIC of it; without a place in the boot order. out borrows. Errors: INVALID_DEVICE(userdevice),
+ * VALUE_NOT_SUPPORTED(disk-bus, ...). */
+int vm_spec_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
+                 struct vm_disk *out, struct err *err) MUST_CHECK;
+int vm_spec_nic(const struct vif_rec *vif, struct vm_nic *out, struct err *err) MUST_CHECK;
 /* "3" or "xvdd" or "hdc" -> 3; false: not a device position. */
 bool vm_device_position(const char *userdevice, unsigned *out);
 /* 3 -> "xvdd" */
@@ -48,6 +62,15 @@ void vm_records_live(struct tx *tx, const struct ref *vm, int power_state)
 void vm_records_halted(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
 /* allowed_operations of a VM that has changed its power state, and of the group that it belongs to. */
 void vm_refresh(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
+/* One device is in the running machine, or is not. */
+void vm_records_attached(struct tx *tx, enum class_id cls, const struct ref *device,
+                         bool attached) REQUIRES(db_mutex);
+/* Drivers know machines and devices by uuid, clients by reference: put ref in the place of uuid. Always -1. */
+int vm_say_ref(struct err *err, const char *uuid, const struct ref *ref);
+/* hotplug.c: at start, the records of a running VM's devices say what its machine has. */
+void hotplug_settle(const struct ref *vm) EXCLUDES(db_mutex);
+/* The guest let go of a device ("vbd-UUID") long after it was asked for. */
+void hotplug_gone(const char *device) EXCLUDES(db_mutex);
 /* End the machine if there is one and bring the records to Halted: the one teardown of every power operation.
  * say: told of a VM that was not halted. */
 int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,

@@ -28,19 +28,6 @@
     (120 * US_PER_SEC) /* for the guest to answer the power button */
 #define BUTTON_AGAIN_US (10 * US_PER_SEC)
 
-/* Drivers know machines by uuid; clients know VMs by reference. Always -1. */
-static int say_ref(struct err *err, const char *uuid, const struct ref *vm)
-{
-    char text[REF_TEXT_SIZE];
-    ref_text(vm, text);
-    for (size_t i = 0; err && i < err->n_params; i++)
-        if (str_eq(err->params[i], uuid)) {
-            free_str(&err->params[i]);
-            err->params[i] = str_dup(text);
-        }
-    return -1;
-}
-
 /* PV_kernel and PV_ramdisk name files of one folder, by name or by path inside it. */
 static int resolve_boot_file(const struct vm_rec *vm, const char *name, char **path_out,
                              struct err *err)
@@ -67,26 +54,34 @@ static int resolve_boot_file(const struct vm_rec *vm, const char *name, char **p
         name, host_ctx.kernel_dir);
 }
 
-static int copy_disk(const struct ref *vm, const struct vbd_rec *vbd, struct vm_parts *p,
-                     struct err *err) REQUIRES(db_mutex)
+int vm_part_disk_copy(const struct ref *vm, const struct vbd_rec *vbd,
+                      const struct ref *vdi_ref, struct vm_part_disk *d, struct err *err)
+{
+    *d = (struct vm_part_disk){ .fd = -1 };
+    d->vbd = record_copy(&schema_classes[CLASS_VBD], vbd);
+    d->vbd->VDI = *vdi_ref;
+    if (ref_is_null(vdi_ref))
+        return 0;
+    const struct vdi_rec *vdi = call_get(CLASS_VDI, vdi_ref, err);
+    if (!vdi || vm_check_disk_free(vm, d->vbd, err))
+        return -1;
+    d->vdi = record_copy(&schema_classes[CLASS_VDI], vdi);
+    size_t n = 0;
+    for (const char *u = vdi->uuid; *u && n < sizeof(d->serial) - 1; u++)
+        if (*u != '-')
+            d->serial[n++] = *u;
+    return 0;
+}
+
+/* One that is just being plugged in or out belongs to that call. */
+static int copy_disk(const struct ref *vm, const struct ref *ref, const struct vbd_rec *vbd,
+                     struct vm_parts *p, struct err *err) REQUIRES(db_mutex)
 {
     if (p->n_disks == VMSPEC_DISKS_MAX)
         return err_set(err, ERR_DEVICE_ALREADY_EXISTS, vbd->userdevice);
-    struct vm_part_disk *d = &p->disks[p->n_disks];
-    *d = (struct vm_part_disk){ .fd = -1 };
-    if (!ref_is_null(&vbd->VDI)) {
-        const struct vdi_rec *vdi = call_get(CLASS_VDI, &vbd->VDI, err);
-        if (!vdi || vm_check_disk_free(vm, vbd, err))
-            return -1;
-        d->vdi = record_copy(&schema_classes[CLASS_VDI], vdi);
-        size_t n = 0;
-        for (const char *u = vdi->uuid; *u && n < sizeof(d->serial) - 1; u++)
-            if (*u != '-')
-                d->serial[n++] = *u;
-    }
-    d->vbd = record_copy(&schema_classes[CLASS_VBD], vbd);
-    p->n_disks++;
-    return 0;
+    if (vbd->current_operations.n)
+        return op_busy(CLASS_VBD, ref, err);
+    return vm_part_disk_copy(vm, vbd, &vbd->VDI, &p->disks[p->n_disks++], err);
 }
 
 /* Copy everything the machine is built from, at one moment. */
@@ -100,11 +95,15 @@ static int copy_parts(const struct ref *ref, struct vm_parts *p, struct err *err
     p->vm = record_copy(&schema_classes[CLASS_VM], vm);
     for (size_t i = 0; i < vm->VBDs.n; i++) {
         const struct vbd_rec *vbd = db_get(CLASS_VBD, &vm->VBDs.v[i]);
-        if (vbd->type != VBD_TYPE_FLOPPY && copy_disk(ref, vbd, p, err))
+        if (vbd->type != VBD_TYPE_FLOPPY && copy_disk(ref, &vm->VBDs.v[i], vbd, p, err))
             goto out;
     }
     for (size_t i = 0; i < vm->VIFs.n && i < VMSPEC_NICS_MAX; i++) {
         const struct vif_rec *vif = db_get(CLASS_VIF, &vm->VIFs.v[i]);
+        if (vif->current_operations.n) {
+            (void)op_busy(CLASS_VIF, &vm->VIFs.v[i], err);
+            goto out;
+        }
         p->nics[p->n_nics++].vif = record_copy(&schema_classes[CLASS_VIF], vif);
     }
     rc = 0;
@@ -142,18 +141,21 @@ static int check_memory(const struct vm_rec *vm, struct err *err)
     return err_set(err, ERR_HOST_NOT_ENOUGH_FREE_MEMORY, needed_text, available_text);
 }
 
+int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
+{
+    if (!d->vdi)
+        return 0;
+    bool read_only = d->vbd->mode == VBD_MODE_RO || d->vbd->type == VBD_TYPE_CD
+                     || d->vdi->read_only;
+    d->fd = storage_open_vdi(d->vdi, read_only, err);
+    return d->fd < 0 ? -1 : 0;
+}
+
 static int open_volumes(struct vm_parts *p, struct err *err)
 {
-    for (size_t i = 0; i < p->n_disks; i++) {
-        struct vm_part_disk *d = &p->disks[i];
-        if (!d->vdi)
-            continue;
-        bool read_only = d->vbd->mode == VBD_MODE_RO || d->vbd->type == VBD_TYPE_CD
-                         || d->vdi->read_only;
-        d->fd = storage_open_vdi(d->vdi, read_only, err);
-        if (d->fd < 0)
+    for (size_t i = 0; i < p->n_disks; i++)
+        if (vm_part_disk_open(&p->disks[i], err))
             return -1;
-    }
     return 0;
 }
 
@@ -219,7 +221,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
     AUTO(vm_parts_done) struct vm_parts parts = { 0 };
     struct deadline d = deadline_sooner(&call->deadline, START_TIMEOUT_US);
     if (build_machine(ref, &parts, &d, err))
-        return parts.vm ? say_ref(err, parts.vm->uuid, ref) : -1;
+        return parts.vm ? vm_say_ref(err, parts.vm->uuid, ref) : -1;
     (void)FAILPOINT("vm.start.machine_built");
     int rc = paused ? 0 : host_ctx.machine->go(parts.vm->uuid, &d, err);
     (void)FAILPOINT("vm.start.running");
@@ -233,7 +235,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
         AUTO(free_str) char *text = err_text(&second);
         log_error("clearing up after a failed start of %s: %s", parts.vm->uuid, text);
     }
-    return say_ref(err, parts.vm->uuid, ref);
+    return vm_say_ref(err, parts.vm->uuid, ref);
 }
 
 int op_vm_start(struct call *call, const struct vm_start_args *a, struct err *err)
@@ -268,7 +270,7 @@ int op_vm_pause(struct call *call, const struct vm_pause_args *a, struct err *er
     if (!vm_uuid_of(&a->vm, uuid))
         return call_gone(CLASS_VM, &a->vm, err);
     if (host_ctx.machine->pause(uuid, &call->deadline, err))
-        return say_ref(err, uuid, &a->vm);
+        return vm_say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_PAUSED, MESSAGE_VM_NONE, err);
 }
 
@@ -278,7 +280,7 @@ int op_vm_unpause(struct call *call, const struct vm_unpause_args *a, struct err
     if (!vm_uuid_of(&a->vm, uuid))
         return call_gone(CLASS_VM, &a->vm, err);
     if (host_ctx.machine->go(uuid, &call->deadline, err))
-        return say_ref(err, uuid, &a->vm);
+        return vm_say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, MESSAGE_VM_NONE, err);
 }
 
@@ -295,7 +297,7 @@ static int power_button(struct call *call, const char *uuid, const struct ref *v
         if (host_ctx.machine->powerdown(uuid, &d, &why)
             && !str_eq(why.code, ERR_VM_BAD_POWER_STATE)) {
             err_move(err, &why);
-            return say_ref(err, uuid, vm);
+            return vm_say_ref(err, uuid, vm);
         }
         if (host_ctx.machine->wait_off(uuid, &press, &waiting) == 0)
             return 0;
@@ -359,7 +361,7 @@ int op_vm_clean_reboot(struct call *call, const struct vm_clean_reboot_args *a,
     (void)FAILPOINT("vm.clean_reboot.off");
     struct deadline d = deadline_in(QUIT_TIMEOUT_US);
     if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
-        return say_ref(err, uuid, &a->vm);
+        return vm_say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, MESSAGE_VM_REBOOTED, err);
 }
 
@@ -371,7 +373,7 @@ int op_vm_hard_reboot(struct call *call, const struct vm_hard_reboot_args *a,
         return call_gone(CLASS_VM, &a->vm, err);
     struct deadline d = deadline_sooner(&call->deadline, QUIT_TIMEOUT_US);
     if (host_ctx.machine->reset(uuid, &d, err) || host_ctx.machine->go(uuid, &d, err))
-        return say_ref(err, uuid, &a->vm);
+        return vm_say_ref(err, uuid, &a->vm);
     return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, MESSAGE_VM_REBOOTED_FORCED,
                         err);
 }

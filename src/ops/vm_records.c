@@ -44,28 +44,53 @@ static void set_location(struct tx *tx, const struct ref *console) REQUIRES(db_m
     tx_set_str(tx, console, CLASS_CONSOLE, F_CONSOLE_LOCATION, location);
 }
 
+int vm_say_ref(struct err *err, const char *uuid, const struct ref *ref)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(ref, text);
+    for (size_t i = 0; err && i < err->n_params; i++)
+        if (str_eq(err->params[i], uuid)) {
+            free_str(&err->params[i]);
+            err->params[i] = str_dup(text);
+        }
+    return -1;
+}
+
+static void attached_vbd(struct tx *tx, const struct ref *ref, bool attached)
+    REQUIRES(db_mutex)
+{
+    const struct vbd_rec *vbd = db_get(CLASS_VBD, ref);
+    unsigned position;
+    char name[8];
+    if (attached && vm_device_position(vbd->userdevice, &position)) {
+        vm_device_name(position, name);
+        tx_set_str(tx, ref, CLASS_VBD, F_VBD_DEVICE, name);
+    }
+    tx_set_bool(tx, ref, CLASS_VBD, F_VBD_CURRENTLY_ATTACHED, attached);
+    op_refresh(tx, CLASS_VBD, ref);
+    if (!ref_is_null(&vbd->VDI))
+        op_refresh(tx, CLASS_VDI, &vbd->VDI);
+}
+
+void vm_records_attached(struct tx *tx, enum class_id cls, const struct ref *device,
+                         bool attached)
+{
+    if (cls == CLASS_VBD) {
+        attached_vbd(tx, device, attached);
+    } else {
+        tx_set_bool(tx, device, CLASS_VIF, F_VIF_CURRENTLY_ATTACHED, attached);
+        op_refresh(tx, CLASS_VIF, device);
+    }
+}
+
 /* Attached flags of the VM's devices; a device gets its name when it is attached. */
 static void set_devices(struct tx *tx, const struct vm_rec *vm, bool attached)
     REQUIRES(db_mutex)
 {
-    for (size_t i = 0; i < vm->VBDs.n; i++) {
-        const struct ref *ref = &vm->VBDs.v[i];
-        const struct vbd_rec *vbd = db_get(CLASS_VBD, ref);
-        unsigned position;
-        char name[8];
-        if (attached && vm_device_position(vbd->userdevice, &position)) {
-            vm_device_name(position, name);
-            tx_set_str(tx, ref, CLASS_VBD, F_VBD_DEVICE, name);
-        }
-        tx_set_bool(tx, ref, CLASS_VBD, F_VBD_CURRENTLY_ATTACHED, attached);
-        op_refresh(tx, CLASS_VBD, ref);
-        if (!ref_is_null(&vbd->VDI))
-            op_refresh(tx, CLASS_VDI, &vbd->VDI);
-    }
-    for (size_t i = 0; i < vm->VIFs.n; i++) {
-        tx_set_bool(tx, &vm->VIFs.v[i], CLASS_VIF, F_VIF_CURRENTLY_ATTACHED, attached);
-        op_refresh(tx, CLASS_VIF, &vm->VIFs.v[i]);
-    }
+    for (size_t i = 0; i < vm->VBDs.n; i++)
+        vm_records_attached(tx, CLASS_VBD, &vm->VBDs.v[i], attached);
+    for (size_t i = 0; i < vm->VIFs.n; i++)
+        vm_records_attached(tx, CLASS_VIF, &vm->VIFs.v[i], attached);
 }
 
 /* started: just now; else what runs is adopted, and only what is volatile is said again. */

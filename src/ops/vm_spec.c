@@ -9,14 +9,19 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
+void vm_part_disk_done(struct vm_part_disk *d)
+{
+    record_free(&schema_classes[CLASS_VBD], d->vbd);
+    record_free(&schema_classes[CLASS_VDI], d->vdi);
+    if (d->fd >= 0)
+        close(d->fd);
+    *d = (struct vm_part_disk){ .fd = -1 };
+}
+
 void vm_parts_done(struct vm_parts *p)
 {
-    for (size_t i = 0; i < p->n_disks; i++) {
-        record_free(&schema_classes[CLASS_VBD], p->disks[i].vbd);
-        record_free(&schema_classes[CLASS_VDI], p->disks[i].vdi);
-        if (p->disks[i].fd >= 0)
-            close(p->disks[i].fd);
-    }
+    for (size_t i = 0; i < p->n_disks; i++)
+        vm_part_disk_done(&p->disks[i]);
     for (size_t i = 0; i < p->n_nics; i++)
         record_free(&schema_classes[CLASS_VIF], p->nics[i].vif);
     record_free(&schema_classes[CLASS_VM], p->vm);
@@ -78,21 +83,53 @@ static unsigned boot_index(const char *order, char kind, unsigned slot, bool fir
     return 1 + (unsigned)(at - order) * 1000 + (first ? 0 : 500) + slot;
 }
 
-static int add_disk(const struct vm_part_disk *part, const char *order, struct vm_spec *out,
-                    struct err *err)
+/* The VBD's own word, then the VM's, then virtio. CDs never are on virtio-blk or NVMe: they go beside what the guest has a
+ * driver for. */
+static int choose_bus(const struct vm_rec *vm, const struct vbd_rec *vbd, unsigned slot,
+                      enum vm_bus *out, struct err *err)
+{
+    static const char *const names[] = { [VM_BUS_VIRTIO] = "virtio",
+                                         [VM_BUS_SCSI] = "scsi",
+                                         [VM_BUS_NVME] = "nvme",
+                                         [VM_BUS_SATA] = "sata" };
+    const char *name = lookup(&vbd->other_config, "bus");
+    unsigned bus = 0;
+    if (!name || !name[0])
+        name = lookup(&vm->platform, "disk-bus");
+    if (!name || !name[0])
+        name = names[VM_BUS_VIRTIO];
+    while (bus < ARRAY_SIZE(names) && !str_eq(name, names[bus]))
+        bus++;
+    if (bus == ARRAY_SIZE(names))
+        return err_set(err, ERR_VALUE_NOT_SUPPORTED, "disk-bus", name,
+                       "one of virtio, scsi, nvme and sata");
+    bool ports = bus == VM_BUS_VIRTIO || bus == VM_BUS_NVME;
+    if (vbd->type == VBD_TYPE_CD)
+        bus = bus == VM_BUS_NVME || bus == VM_BUS_SATA ? VM_BUS_SATA : VM_BUS_SCSI;
+    else if (bus == VM_BUS_VIRTIO && slot >= VMSPEC_VIRTIO_SLOTS)
+        bus = VM_BUS_SCSI;
+    else if (ports && slot >= VMSPEC_VIRTIO_SLOTS)
+        return err_set(err, ERR_INVALID_DEVICE, vbd->userdevice);
+    *out = bus;
+    return 0;
+}
+
+int vm_spec_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
+                 struct vm_disk *d, struct err *err)
 {
     const struct vbd_rec *vbd = part->vbd;
+    enum vm_bus bus;
     unsigned slot;
-    if (!vm_device_position(vbd->userdevice, &slot))
+    if (!vm_device_position(vbd->userdevice, &slot) || slot >= VMSPEC_DISKS_MAX)
         return err_set(err, ERR_INVALID_DEVICE, vbd->userdevice);
-    struct vm_disk *d = &out->disks[out->n_disks++];
+    if (choose_bus(vm, vbd, slot, &bus, err))
+        return -1;
     bool is_cd = vbd->type == VBD_TYPE_CD;
     *d = (struct vm_disk){
         .slot = slot,
-        .bus = is_cd ? VM_BUS_SATA : VM_BUS_VIRTIO,
+        .bus = bus,
         .is_cd = is_cd,
         .read_only = is_cd || vbd->mode == VBD_MODE_RO,
-        .boot_index = boot_index(order, is_cd ? 'd' : 'c', slot, vbd->bootable),
         .source = part->fd >= 0 ? VM_SOURCE_FILE : VM_SOURCE_NONE,
         .fd = part->fd,
         .serial = part->vdi ? part->serial : NULL,
@@ -101,21 +138,39 @@ static int add_disk(const struct vm_part_disk *part, const char *order, struct v
     return 0;
 }
 
-static int add_nic(const struct vm_part_nic *part, const char *order, struct vm_spec *out,
-                   struct err *err)
+static int add_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
+                    const char *order, struct vm_spec *out, struct err *err)
 {
-    const struct vif_rec *vif = part->vif;
+    struct vm_disk *d = &out->disks[out->n_disks];
+    if (vm_spec_disk(vm, part, d, err))
+        return -1;
+    d->boot_index = boot_index(order, d->is_cd ? 'd' : 'c', d->slot, part->vbd->bootable);
+    out->n_disks++;
+    return 0;
+}
+
+int vm_spec_nic(const struct vif_rec *vif, struct vm_nic *n, struct err *err)
+{
     int64_t slot;
     if (!parse_range(vif->device, 0, VMSPEC_NICS_MAX - 1, &slot))
         return err_set(err, ERR_INVALID_DEVICE, vif->device);
-    struct vm_nic *n = &out->nics[out->n_nics++];
     *n = (struct vm_nic){
         .slot = (unsigned)slot,
         .mac = vif->MAC,
-        .mtu = vif->MTU >= 68 && vif->MTU <= 65535 ? (unsigned)vif->MTU : 1500,
-        .boot_index = boot_index(order, 'n', (unsigned)slot, true),
+        .mtu = vif->MTU >= 68 && vif->MTU <= 65521 ? (unsigned)vif->MTU : 1500,
     };
     memcpy(n->id, vif->uuid, sizeof(n->id));
+    return 0;
+}
+
+static int add_nic(const struct vm_part_nic *part, const char *order, struct vm_spec *out,
+                   struct err *err)
+{
+    struct vm_nic *n = &out->nics[out->n_nics];
+    if (vm_spec_nic(part->vif, n, err))
+        return -1;
+    n->boot_index = boot_index(order, 'n', n->slot, true);
+    out->n_nics++;
     return 0;
 }
 
@@ -154,7 +209,7 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
     };
     memcpy(out->uuid, vm->uuid, sizeof(out->uuid));
     for (size_t i = 0; i < p->n_disks; i++)
-        if (add_disk(&p->disks[i], order, out, err))
+        if (add_disk(vm, &p->disks[i], order, out, err))
             return -1;
     for (size_t i = 0; i < p->n_nics; i++)
         if (add_nic(&p->nics[i], order, out, err))

@@ -51,7 +51,7 @@ static void item_free(struct watch_item *item)
 }
 
 /* What to do about an event, decided from the record at one moment. */
-enum decision { NOTHING, HALT, RESTART, MARK_PAUSED, MARK_RUNNING, NOTE_REBOOT };
+enum decision { NOTHING, HALT, RESTART, MARK_PAUSED, MARK_RUNNING, NOTE_REBOOT, UNPLUGGED };
 
 static enum decision decide(const struct machine_event *ev, const struct vm_rec *vm)
 {
@@ -71,6 +71,7 @@ static enum decision decide(const struct machine_event *ev, const struct vm_rec 
     case MACHINE_EV_PAUSED: return MARK_PAUSED;
     case MACHINE_EV_RESUMED: return MARK_RUNNING;
     case MACHINE_EV_AGENT: return NOTHING;
+    case MACHINE_EV_UNPLUGGED: return UNPLUGGED;
     }
     return NOTHING;
 }
@@ -134,6 +135,7 @@ static int act(const struct machine_event *ev, const struct ref *vm, enum decisi
     case MARK_RUNNING:
         return mark(vm, "the machine resumed", VM_POWER_STATE_RUNNING, false, false,
                     MESSAGE_VM_NONE, err);
+    case UNPLUGGED: hotplug_gone(ev->detail); return 0;
     case NOTE_REBOOT:
         return mark(vm, "the guest rebooted", 0, true, false, MESSAGE_VM_REBOOTED, err);
     }

@@ -95,7 +95,43 @@ def scan(daemon, api):
     return None, lambda api: api.call("SR.scan", sr)
 
 
-OPERATIONS = [start, start_paused, hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_resize, vdi_destroy, scan]
+def running(daemon, api):
+    vm, act = start(daemon, api)
+    act(api)
+    return vm
+
+
+def plug_disk(daemon, api):
+    vm = running(daemon, api)
+    vbd = vm.add_disk(userdevice="1")[1]
+    return vm, lambda api: api.call("VBD.plug", vbd)
+
+
+def unplug_disk(daemon, api):
+    """From the SCSI controller, for which the guest is not asked."""
+    vm, _ = start(daemon, api)
+    vbd = vm.add_disk(userdevice="40")[1]
+    vm.start()
+    return vm, lambda api: api.call("VBD.unplug", vbd)
+
+
+def plug_nic(daemon, api):
+    vm = running(daemon, api)
+    vif = vm.add_vif()
+    return vm, lambda api: api.call("VIF.plug", vif)
+
+
+def insert(daemon, api):
+    vm, _ = start(daemon, api)
+    vbd = vm.add_vbd("OpaqueRef:NULL", type="CD", mode="RO", empty=True)
+    vm.start()
+    _, act = scan(daemon, api)
+    act(api)
+    iso = next(r for r, v in api.call("VDI.get_all_records").items() if v["read_only"])
+    return vm, lambda api: api.call("VBD.insert", vbd, iso)
+
+
+OPERATIONS = [plug_disk, unplug_disk, plug_nic, insert, start, start_paused, hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_resize, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
 SLOW = {clean_shutdown: "vm.clean_shutdown.off", clean_reboot: "vm.clean_reboot.off"}
 
