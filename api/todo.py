@@ -2,9 +2,6 @@
 """Explicit calls without a function in src/ops/ yet: each answers NOT_IMPLEMENTED. They stand under the part of the product
 that they wait for, and what of it. Take the line out when the function is there."""
 
-NOT_YET("MACHINES", "plugging and unplugging devices of a running machine", [
-])
-
 NOT_YET("MACHINES", "suspending to disk and resuming", [
     "VM.resume",
     "VM.resume_on",

@@ -501,6 +501,7 @@ TEST(disks)
     spec.disks[0].fd = rw;
     spec.disks[0].serial = "a,b=\"c\"";
     spec.disks[1].is_cd = true;
+    spec.disks[1].bus = VM_BUS_SATA;
     spec.disks[1].source = VM_SOURCE_NONE;
     /* no second opener may write: read-only ones, from descriptors of either kind */
     AUTO(free_str) char *other = str_fmt("%s/other.raw", test_dir());
@@ -510,6 +511,7 @@ TEST(disks)
     spec.disks[2].fd = other_rw;
     spec.disks[2].read_only = true;
     spec.disks[3].is_cd = true;
+    spec.disks[3].bus = VM_BUS_SATA;
     spec.disks[3].source = VM_SOURCE_NONE;
     spec.n_nics = 1;
     spec.nics[0] = (struct vm_nic){ .id = "c0000000-1111-4222-8333-444444444444",

@@ -497,7 +497,7 @@ TEST(refuses)
     s = tiny();
     s.n_disks = 7;
     for (unsigned i = 0; i < 7; i++) {
-        s.disks[i] = (struct vm_disk){ .slot = i, .is_cd = true };
+        s.disks[i] = (struct vm_disk){ .slot = i, .bus = VM_BUS_SATA, .is_cd = true };
         memcpy(s.disks[i].id, ID("1"), UUID_TEXT_SIZE);
     }
     check_refused(&s, "VALUE_NOT_SUPPORTED", "userdevice");

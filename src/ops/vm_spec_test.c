@@ -60,11 +60,44 @@ TEST(vm_spec_whole)
     CHECK_INT(s.n_nics, 1);
     CHECK(s.disks[1].is_cd && s.disks[1].read_only && s.disks[1].source == VM_SOURCE_NONE);
     CHECK_INT(s.disks[1].slot, 3);
-    CHECK(s.disks[1].bus == VM_BUS_SATA && s.disks[0].bus == VM_BUS_VIRTIO);
+    CHECK(s.disks[1].bus == VM_BUS_SCSI && s.disks[0].bus == VM_BUS_VIRTIO);
     /* order "dc": the CD before the disk, the network not at all */
     CHECK(s.disks[1].boot_index > 0 && s.disks[1].boot_index < s.disks[0].boot_index);
     CHECK_INT(s.nics[0].boot_index, 0);
     CHECK(s.kernel == NULL && s.cmdline == NULL);
+}
+
+/* The VBD's word, then the VM's; CDs beside them. */
+TEST(vm_spec_buses)
+{
+    static const struct {
+        const char *vm, *vbd, *device;
+        enum vm_bus disk, cd;
+        bool fails;
+    } cases[] = {
+        { "", "", "23", VM_BUS_VIRTIO, VM_BUS_SCSI, false },
+        { "", "", "24", VM_BUS_SCSI, VM_BUS_SCSI, false },
+        { "nvme", "", "23", VM_BUS_NVME, VM_BUS_SATA, false },
+        { "nvme", "", "24", VM_BUS_NVME, VM_BUS_SATA, true },
+        { "sata", "", "63", VM_BUS_SATA, VM_BUS_SATA, false },
+        { "sata", "virtio", "1", VM_BUS_VIRTIO, VM_BUS_SATA, false },
+        { "", "scsi", "1", VM_BUS_SCSI, VM_BUS_SCSI, false },
+        { "", "", "64", VM_BUS_SCSI, VM_BUS_SCSI, true },
+        { "ide", "", "1", VM_BUS_SCSI, VM_BUS_SCSI, true },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        AUTO(vm_parts_done) struct vm_parts p = make_parts();
+        struct vm_spec s;
+        put(F_VM_PLATFORM, &p.vm->platform, "disk-bus", cases[i].vm);
+        (void)map_put(schema_classes[CLASS_VBD].fields[F_VBD_OTHER_CONFIG].ty,
+                      &p.disks[0].vbd->other_config, &(const char *){ "bus" },
+                      &cases[i].vbd);
+        str_put(&p.disks[0].vbd->userdevice, cases[i].device);
+        CHECK_INT(vm_spec_build(&p, &s, NULL) != 0, cases[i].fails);
+        if (!cases[i].fails)
+            CHECK(s.disks[0].bus == cases[i].disk && s.disks[1].bus == cases[i].cd);
+    }
 }
 
 TEST(vm_spec_direct_kernel)
