@@ -23,6 +23,8 @@
 #include "ops/storage.h"
 #include "ops/vm.h"
 
+#define SETTLE_US (4 * US_PER_SEC) /* for all machines to say which devices they have */
+
 static struct ref boot_pool(struct tx *tx, bool *first) REQUIRES(db_mutex)
 {
     struct db_iter it = db_first(CLASS_POOL);
@@ -253,13 +255,14 @@ int boot_adopt(struct err *err)
         vec_done(&vms);
         rc = tx_commit(tx, err);
     }
+    struct deadline by = deadline_in(SETTLE_US);
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct ref vm;
         db_lock();
         bool known = db_find_uuid(CLASS_VM, found[i].uuid, &vm);
         db_unlock();
         if (known && host_ctx.machine->state(found[i].uuid) != MACHINE_NONE)
-            hotplug_settle(&vm);
+            hotplug_settle(&vm, &by);
     }
     free_ptr(&found);
     return rc;

@@ -16,6 +16,7 @@
 #include "ops/vm.h"
 
 #define PLUG_US   (20 * US_PER_SEC)
+#define SETTLE_US (1 * US_PER_SEC)  /* a machine that hangs holds up no start */
 #define UNPLUG_US (30 * US_PER_SEC) /* for the guest to let go */
 
 /* A device and its VM, copied at one moment. */
@@ -302,10 +303,10 @@ static void settle_all(const char *uuid, enum class_id cls, const struct set_ref
     }
 }
 
-void hotplug_settle(const struct ref *ref)
+void hotplug_settle(const struct ref *ref, const struct deadline *d)
 {
     struct machine_devices all;
-    struct deadline by = deadline_in(PLUG_US);
+    struct deadline by = deadline_sooner(d, SETTLE_US);
     db_lock();
     const struct vm_rec *rec = db_get(CLASS_VM, ref);
     struct vm_rec *vm = rec ? record_copy(&schema_classes[CLASS_VM], rec) : NULL;
@@ -313,6 +314,9 @@ void hotplug_settle(const struct ref *ref)
     if (vm && host_ctx.machine->devices(vm->uuid, &all, &by)) {
         settle_all(vm->uuid, CLASS_VBD, &vm->VBDs, &all, &by);
         settle_all(vm->uuid, CLASS_VIF, &vm->VIFs, &all, &by);
+    } else if (vm) {
+        log_warn("VM %s does not say which devices it has: believing its records",
+                 vm->uuid);
     }
     record_free(&schema_classes[CLASS_VM], vm);
 }

@@ -68,7 +68,7 @@ void vm_records_attached(struct tx *tx, enum class_id cls, const struct ref *dev
 /* Drivers know machines and devices by uuid, clients by reference: put ref in the place of uuid. Always -1. */
 int vm_say_ref(struct err *err, const char *uuid, const struct ref *ref);
 /* hotplug.c: at start, the records of a running VM's devices say what its machine has. */
-void hotplug_settle(const struct ref *vm) EXCLUDES(db_mutex);
+void hotplug_settle(const struct ref *vm, const struct deadline *d) EXCLUDES(db_mutex);
 /* The guest let go of a device ("vbd-UUID") long after it was asked for. */
 void hotplug_gone(const char *device) EXCLUDES(db_mutex);
 /* End the machine if there is one and bring the records to Halted: the one teardown of every power operation.
