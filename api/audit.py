@@ -12,6 +12,7 @@ AUDIT(
     reads=[
         "SR.assert_can_host_ha_statefile", "SR.probe", "SR.probe_ext", "VDI.list_changed_blocks", "VM.query_services",
         "host.dmesg", "host.has_extension", "pool.has_extension", "pool.test_archive_target",
+        "serai.audit_verify",
     ],
     sessions=[
         "session.login_with_password", "session.slave_local_login_with_password", "session.logout",

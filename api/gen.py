@@ -399,7 +399,8 @@ class Tables:
         if e.params:
             params = self.share("names", "char *const %s[]",
                                 "    %s, NULL" % ", ".join(cstr(p) for p in e.params))
-        return "    { %s, %s, %s, %s }," % (cstr(e.code), params, cstr(e.doc), opt_cstr(e.hint))
+        return "    { %s, %s, %s, %s, %s }," % (
+            cstr(e.code), params, cstr(e.doc), opt_cstr(e.hint), opt_cstr(e.command))
 
     def text(self):
         self.make_enums()

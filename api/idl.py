@@ -139,6 +139,7 @@ class Schema:
         self.not_yet, self.absent = {}, {}
         self.audit = Node(writes=[], reads=[], sessions=[])
         self.secret = Node(params=[], fields=[], keys=[])
+        self.commands = {}
 
     # What the schema files may call at their top level.
 
@@ -163,7 +164,10 @@ class Schema:
     def E(self, code, params=(), doc="", hint=None):
         if code in self.errors or not re.fullmatch(r"[A-Z][A-Z0-9_]*", code):
             raise SchemaError("error %s: twice, or not upper case" % code)
-        self.errors[code] = Node(code=code, params=list(params), doc=doc, hint=hint)
+        self.errors[code] = Node(code=code, params=list(params), doc=doc, hint=hint, command=None)
+
+    def COMMANDS(self, commands):
+        self.commands = commands
 
     def NOT_YET(self, part, what, names):
         for name in names:
@@ -376,7 +380,7 @@ class Checker:
         for n, a in self.s.absent.items():
             self.absent(n, a)
         for e in self.s.errors.values():
-            for n in re.findall(r"\{(\d+)\}", e.doc + (e.hint or "")):
+            for n in re.findall(r"\{(\d+)\}", e.doc + (e.hint or "") + (e.command or "")):
                 self.need(int(n) < len(e.params), "error %s: no parameter {%s}", e.code, n)
         if self.bad:
             raise SchemaError("\n".join(self.bad))
@@ -385,7 +389,7 @@ class Checker:
 VOCABULARY = {n: globals()[n] for n in (
     "RO", "CTOR", "RW", "NULL", "Void", "String", "Int", "Float", "Bool", "DateTime", "EventBatch",
     "AnyRecord", "Enum", "Ref", "Record", "Set", "RefSet", "Map", "Option", "V", "F", "P", "Call")}
-TOP = ("EnumDef", "Class", "E", "NOT_YET", "ABSENT", "AUDIT", "SECRET")
+TOP = ("EnumDef", "Class", "E", "NOT_YET", "ABSENT", "AUDIT", "SECRET", "COMMANDS")
 LITERAL = (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.Name, ast.Load, ast.Call,
            ast.keyword, ast.UnaryOp, ast.USub)
 
@@ -422,5 +426,9 @@ def load(directory=HERE):
             if c.kind == "DESTROY" and ops and ops[0] in schema.enums \
                     and any(v.name == "destroy" for v in schema.enums[ops[0]].values):
                 c.op = "destroy"
+    for code, command in schema.commands.items():
+        if code not in schema.errors:
+            raise SchemaError("commands.py: no error " + code)
+        schema.errors[code].command = command
     Checker(schema).run()
     return schema

@@ -5,6 +5,38 @@ facts of the XenAPI know nothing of them, events and listMethods show none of th
 Class("serai", kind="struct", async_=False,
       doc="Calls that only this product has.",
       calls=[
+          Call("explain", [P("code", String), P("params", Set(String), default=[])], result=Map(String, String),
+               doc="An error in words: sentence, and where there is one the command that helps. The parameters are those "
+                   "that came with the code."),
+          Call("audit_verify", result=Map(String, String), role="pool-operator",
+               doc="Check that the audit log is whole: whole (true or false), problem, records, head (the newest record), "
+                   "report (the same in words)."),
+          Call("get_history",
+               [P("class", String), P("object", String, default=""), P("since", String, default=""),
+                P("until", String, default=""), P("limit", Int, default=100)],
+               result=AnyRecord, raw=True, errors=["INVALID_VALUE"],
+               doc="What changed, newest first: change (its number), time, kind (create, modify, destroy), class, ref, uuid, "
+                   "name, user, call, task, changes (field -> old and new). An object is given by reference, uuid or name "
+                   "and may be gone; without one, all of the class, and without a class, all but tasks."),
+          Call("get_record_at", [P("class", String), P("object", String), P("time", String)], result=AnyRecord,
+               raw=True, errors=["INVALID_VALUE"],
+               doc="The record of an object as it was at a moment. What is not stored, such as metrics, has its default."),
+          Call("get_all_records_at", [P("class", String), P("time", String)], result=AnyRecord, raw=True,
+               errors=["INVALID_VALUE"],
+               doc="The records of all objects that a class had at a moment, by reference."),
+          Call("get_differences",
+               [P("class", String), P("object", String), P("from", String), P("to", String, default="")],
+               result=AnyRecord, raw=True, errors=["INVALID_VALUE"],
+               doc="What is different between two moments: class, ref, uuid, name, kind (create, modify, destroy), changes "
+                   "(field -> old and new). One object, all of a class, or all but tasks."),
+          Call("get_blame", [P("class", String), P("object", String), P("field", String, default="")],
+               result=AnyRecord, raw=True, errors=["INVALID_VALUE"],
+               doc="Who gave each field of an object the value that it has: field, value, time, user, call, task, change. "
+                   "A field whose last change is older than the history is left out."),
+          Call("undo", [P("change", Int), P("field", String, default="")], result=Set(String), role="vm-operator",
+               errors=["INVALID_VALUE", "OPERATION_NOT_ALLOWED"],
+               doc="Take back a change of configuration, whole or of one field, by the calls that set its fields, as the "
+                   "caller; answers those calls. Refused when a field has changed since or no call sets it."),
           Call("role_create", [P("name", String), P("description", String), P("base", Set(String)),
                P("allow", Set(String)), P("deny", Set(String))], result=Ref("role"), role="pool-admin",
                errors=["ROLE_ALREADY_EXISTS", "ROLE_NOT_FOUND", "INVALID_VALUE"],

@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "model/db_int.h"
+#include "model/history.h"
 
 #define TEND_AFTER_US US_PER_SEC       /* quiet for this long: housekeeping begins */
 #define TEND_STEP_US  (20 * US_PER_MS) /* between its steps */
@@ -268,11 +269,25 @@ static void commit_batch(void) REQUIRES(db_mutex)
     cond_broadcast(&db.settled);
 }
 
+/* The pool's setting, else what the store was opened with. */
+static bool rule_changed(int64_t *age_us_out, int64_t *rows_out) REQUIRES(db_mutex)
+{
+    history_rule(age_us_out, rows_out);
+    bool changed = *age_us_out != db.keep_age_us || *rows_out != db.keep_rows;
+    db.keep_age_us = *age_us_out;
+    db.keep_rows = *rows_out;
+    return changed;
+}
+
 static bool tend(void) REQUIRES(db_mutex)
 {
     const struct store_ops *ops = db.ops;
     struct store *store = db.store;
+    int64_t age_us, rows;
+    bool changed = rule_changed(&age_us, &rows);
     db_unlock();
+    if (changed)
+        ops->keep(store, age_us, rows);
     bool more = ops->tend(store);
     db_lock();
     return more;

@@ -94,6 +94,8 @@ struct db {
     struct err failure; /* why, the last time */
 
     struct list pending; /* struct tx that are in memory and not durable, oldest first */
+    int64_t keep_age_us,
+        keep_rows; /* the retention rule that the store knows; 0: its own */
     bool stopping;
     pthread_t thread;
     struct cond work;    /* the store thread waits */

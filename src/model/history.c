@@ -8,7 +8,10 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "api/records.h"
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "model/db_int.h"
 
 static struct store *store_get(const struct store_ops **ops_out) EXCLUDES(db_mutex)
@@ -23,12 +26,36 @@ static struct store *store_get(const struct store_ops **ops_out) EXCLUDES(db_mut
 int history_list(const struct ref *ref, int64_t from_us, int64_t to_us, store_history_fn fn,
                  void *arg, struct err *err)
 {
-    const struct store_ops *ops;
-    struct store *store = store_get(&ops);
     struct store_query q = {
         .ref = ref, .from_us = from_us, .to_us = to_us, .newest_first = true
     };
-    return ops->history(store, &q, fn, arg, err);
+    return history_query(&q, fn, arg, err);
+}
+
+int history_query(const struct store_query *q, store_history_fn fn, void *arg,
+                  struct err *err)
+{
+    const struct store_ops *ops;
+    struct store *store = store_get(&ops);
+    return ops->history(store, q, fn, arg, err);
+}
+
+int history_moment(int64_t at_us, int64_t *id_out, struct err *err)
+{
+    const struct store_ops *ops;
+    struct store *store = store_get(&ops);
+    struct store_moment m;
+    char text[20], oldest[20];
+    if (ops->moment(store, at_us, &m, err) < 0)
+        return -1;
+    if (m.id == 0 && m.oldest_us) {
+        clock_iso(at_us, text);
+        clock_iso(m.oldest_us, oldest);
+        (void)err_set(err, ERR_INVALID_VALUE, "time", text);
+        return err_detail(err, "The history goes back to %s.", oldest);
+    }
+    *id_out = m.id;
+    return 0;
 }
 
 struct past {
@@ -107,4 +134,85 @@ int history_at(const struct ref *ref, int64_t at_us, struct buf *json_out, struc
         rc = past_text(&p, ref, json_out, err);
     json_decref(p.state);
     return rc;
+}
+
+/* A whole class */
+
+struct past_class {
+    json_t *states;
+    bool damaged;
+};
+
+static bool keep_state(const struct ref *ref, const char *cls, const char *json, size_t len,
+                       void *arg, struct err *err)
+{
+    struct past_class *p = arg;
+    char text[REF_TEXT_SIZE];
+    json_t *state = json_loadb(json, len, 0, NULL);
+    (void)cls, (void)err;
+    ref_text(ref, text);
+    p->damaged = p->damaged || !json_is_object(state);
+    if (state)
+        json_object_set_new(p->states, text, state);
+    return true;
+}
+
+static bool take_back_one(const struct store_history *h, void *arg)
+{
+    struct past_class *p = arg;
+    char text[REF_TEXT_SIZE];
+    ref_text(&h->ref, text);
+    struct past one = { .state = json_incref(json_object_get(p->states, text)) };
+    p->damaged = p->damaged || !take_back(h, &one);
+    if (one.state)
+        json_object_set_new(p->states, text, one.state);
+    else
+        (void)json_object_del(p->states, text); /* it may have come and gone */
+    return !p->damaged;
+}
+
+int history_class_at(const char *cls, int64_t id, json_t **out, struct err *err)
+{
+    const struct store_ops *ops;
+    struct store *store = store_get(&ops);
+    struct past_class p = { .states = json_object() };
+    struct store_query q = {
+        .cls = cls, .after_id = id, .to_us = INT64_MAX, .newest_first = true
+    };
+    int rc = ops->objects(store, cls, keep_state, &p, err);
+    if (rc == 0)
+        rc = ops->history(store, &q, take_back_one, &p, err);
+    if (rc == 0 && p.damaged) {
+        (void)err_set(err, ERR_INTERNAL_ERROR, "the history is damaged");
+        rc = err_detail(err, "the history of class %s cannot be read", cls);
+    }
+    if (rc < 0)
+        json_decref(p.states);
+    else
+        *out = p.states;
+    return rc;
+}
+
+/* Retention */
+
+static int64_t setting(const struct map_string_string *map, const char *key, int64_t max)
+{
+    int64_t n;
+    for (size_t i = 0; i < map->n; i++) {
+        if (str_eq(map->v[i].key, key) && parse_range(map->v[i].val, 1, max, &n))
+            return n;
+    }
+    return 0;
+}
+
+void history_rule(int64_t *age_us_out, int64_t *rows_out)
+{
+    struct ref ref = db_pool_ref();
+    const struct pool_rec *pool = db_get(CLASS_POOL, &ref);
+    *age_us_out = *rows_out = 0;
+    if (!pool)
+        return;
+    *age_us_out = setting(&pool->other_config, HISTORY_DAYS_KEY, 36500) * 24 * 3600
+                  * US_PER_SEC;
+    *rows_out = setting(&pool->other_config, HISTORY_ENTRIES_KEY, INT64_C(1000000000));
 }

@@ -234,9 +234,33 @@ static int test_object(struct store *s, const struct ref *ref, struct buf *out, 
     return store_sqlite_ops.object(s, ref, out, found, err);
 }
 
-const struct store_ops test_store_ops = { test_open_store, test_close, test_load,
-                                          test_commit,     test_tend,  test_history,
-                                          test_object };
+static int test_objects(struct store *s, const char *cls, store_load_fn fn, void *arg,
+                        struct err *err)
+{
+    return store_sqlite_ops.objects(s, cls, fn, arg, err);
+}
+
+static int test_moment(struct store *s, int64_t time_us, struct store_moment *out,
+                       struct err *err)
+{
+    return store_sqlite_ops.moment(s, time_us, out, err);
+}
+
+static void test_keep(struct store *s, int64_t age_us, int64_t rows)
+{
+    store_sqlite_ops.keep(s, age_us, rows);
+}
+
+const struct store_ops test_store_ops = { .open = test_open_store,
+                                          .close = test_close,
+                                          .load = test_load,
+                                          .commit = test_commit,
+                                          .tend = test_tend,
+                                          .history = test_history,
+                                          .object = test_object,
+                                          .objects = test_objects,
+                                          .moment = test_moment,
+                                          .keep = test_keep };
 
 static void open_with(const char *dir, const struct store_ops *ops)
 {

@@ -136,6 +136,7 @@ struct error_def {
     const char *const *params; /* NULL-terminated names */
     const char *sentence;      /* for people; {0}, {1} stand for the parameters */
     const char *hint;          /* what to do, or NULL */
+    const char *command; /* of the command line, that helps; objects by uuid; or NULL */
 };
 
 /* Parts of names of map keys, in small letters, whose values are secret; terminated by NULL. */

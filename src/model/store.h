@@ -44,6 +44,7 @@ typedef bool (*store_load_fn)(const struct ref *ref, const char *cls, const char
                               size_t len, void *arg, struct err *err);
 
 struct store_history {
+    int64_t id; /* rises with each entry */
     uint64_t gen;
     int64_t time_us;
     struct ref ref;
@@ -57,11 +58,19 @@ struct store_history {
 /* Newest or oldest first as asked; return false to stop. All borrowed. */
 typedef bool (*store_history_fn)(const struct store_history *h, void *arg);
 
-/* Part of the history: entries of one object (or all: ref NULL) with from_us <= time <= to_us. */
+/* Part of the history: entries with from_us <= time <= to_us and after_id < id, and id <= upto_id unless that is 0. */
 struct store_query {
-    const struct ref *ref;
-    int64_t from_us, to_us;
+    const struct ref *ref; /* NULL: of all objects */
+    const char *cls;       /* NULL: of all classes */
+    bool gone;             /* only of objects destroyed, and only that */
+    int64_t from_us, to_us, after_id, upto_id;
     bool newest_first;
+};
+
+/* Where a moment lies in the history. */
+struct store_moment {
+    int64_t id;        /* of the newest entry that is not younger; 0: none */
+    int64_t oldest_us; /* time of the oldest entry kept; 0: nothing was ever removed */
 };
 
 struct store;
@@ -84,6 +93,13 @@ struct store_ops {
     /* The stored JSON of one object as it is now; false: there is none. */
     int (*object)(struct store *s, const struct ref *ref, struct buf *json_out,
                   bool *found_out, struct err *err);
+    /* The same for all objects of a class. */
+    int (*objects)(struct store *s, const char *cls, store_load_fn fn, void *arg,
+                   struct err *err);
+    int (*moment)(struct store *s, int64_t time_us, struct store_moment *out,
+                  struct err *err);
+    /* Another retention rule (store_config), on the store thread. */
+    void (*keep)(struct store *s, int64_t age_us, int64_t rows);
 };
 
 extern const struct store_ops store_sqlite_ops;

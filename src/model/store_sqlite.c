@@ -25,7 +25,7 @@
 #include "base/mem.h"
 #include "model/store.h"
 
-#define VERSION        1
+#define VERSION        2
 #define WAL_BIG_PAGES  4000 /* 16 MiB */
 #define TRIM_STEP      500  /* history rows per housekeeping step */
 #define BUSY_MS        5000
@@ -73,7 +73,10 @@ static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS history(id INTEGER PRIMARY KEY, gen INTEGER NOT NULL,"
     " time INTEGER NOT NULL, ref BLOB NOT NULL, class TEXT NOT NULL, kind TEXT NOT NULL,"
     " changes TEXT NOT NULL, user TEXT NOT NULL, call TEXT NOT NULL, task BLOB);"
-    "CREATE INDEX IF NOT EXISTS history_ref ON history(ref, id);";
+    "CREATE INDEX IF NOT EXISTS history_ref ON history(ref, id);"
+    "CREATE INDEX IF NOT EXISTS history_time ON history(time);"
+    "CREATE INDEX IF NOT EXISTS history_gone ON history(class, id) WHERE kind = 'destroy';"
+    "PRAGMA user_version = 2;";
 
 static const char *const kind_names[] = {
     [STORE_CREATE] = "create", [STORE_MODIFY] = "mod", [STORE_DESTROY] = "destroy"
@@ -206,8 +209,7 @@ static int set_up(struct store *s, struct err *err)
                              s->path, (long long)version);
         return sentence(err, text, text);
     }
-    if (version < VERSION
-        && (exec(s, schema_sql, err) < 0 || exec(s, "PRAGMA user_version=1", err) < 0))
+    if (version < VERSION && exec(s, schema_sql, err) < 0)
         return -1;
     (void)sqlite3_wal_hook(s->db, wal_hook, s);
     return prepare(s, err);
@@ -488,8 +490,12 @@ static int history_rows(struct store *s, sqlite3 *db, sqlite3_stmt *st,
 {
     (void)sqlite3_bind_int64(st, 1, q->from_us);
     (void)sqlite3_bind_int64(st, 2, q->to_us);
+    (void)sqlite3_bind_int64(st, 3, q->after_id);
+    (void)sqlite3_bind_int64(st, 4, q->upto_id ? q->upto_id : INT64_MAX);
     if (q->ref)
-        bind_ref(st, 3, q->ref);
+        bind_ref(st, 5, q->ref);
+    if (q->cls)
+        bind_text(st, 6, q->cls);
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
         struct store_history h = {
@@ -500,6 +506,7 @@ static int history_rows(struct store *s, sqlite3 *db, sqlite3_stmt *st,
             .changes = column_text(st, 5),
             .user = column_text(st, 6),
             .call = column_text(st, 7),
+            .id = sqlite3_column_int64(st, 9),
         };
         (void)column_ref(st, 2, &h.ref);  /* null where it is not one */
         (void)column_ref(st, 8, &h.task); /* the same */
@@ -513,13 +520,15 @@ static int sqlite_history(struct store *s, const struct store_query *q, store_hi
                           void *arg, struct err *err)
 {
     static const char columns[] =
-        "SELECT gen, time, ref, class, kind, changes, user, call, task"
-        " FROM history WHERE time >= ?1 AND time <= ?2";
+        "SELECT gen, time, ref, class, kind, changes, user, call, task, id"
+        " FROM history WHERE +time >= ?1 AND +time <= ?2 AND id > ?3 AND id <= ?4";
     sqlite3 *db = reader_open(s, err);
     if (!db)
         return -1;
     AUTO(free_str)
-    char *sql = str_fmt("%s%s ORDER BY id%s", columns, q->ref ? " AND ref = ?3" : "",
+    char *sql = str_fmt("%s%s%s%s ORDER BY id%s", columns, q->ref ? " AND ref = ?5" : "",
+                        q->cls ? " AND class = ?6" : "",
+                        q->gone ? " AND kind = 'destroy'" : "",
                         q->newest_first ? " DESC" : "");
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK
@@ -552,6 +561,55 @@ static int sqlite_object(struct store *s, const struct ref *ref, struct buf *jso
     return out;
 }
 
+static int sqlite_objects(struct store *s, const char *cls, store_load_fn fn, void *arg,
+                          struct err *err)
+{
+    sqlite3 *db = reader_open(s, err);
+    if (!db)
+        return -1;
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(
+        db, "SELECT ref, class, json FROM object WHERE class = ?1 ORDER BY rowid", -1, &st,
+        NULL);
+    if (rc == SQLITE_OK)
+        bind_text(st, 1, cls);
+    int out = rc == SQLITE_OK ? load_rows(s, st, fn, arg, err) : explain(s, db, err);
+    (void)sqlite3_finalize(st); /* repeats the error of the step */
+    (void)sqlite3_close(db);    /* nothing is prepared in it */
+    return out;
+}
+
+static int sqlite_moment(struct store *s, int64_t time_us, struct store_moment *out,
+                         struct err *err)
+{
+    sqlite3 *db = reader_open(s, err);
+    if (!db)
+        return -1;
+    AUTO(free_str)
+    char *newest = str_fmt("SELECT id FROM history WHERE time <= %lld"
+                           " ORDER BY time DESC, id DESC LIMIT 1",
+                           (long long)time_us);
+    struct store_moment m = { 0 };
+    int rc = query_int(db, newest, &m.id);
+    if (rc == 0)
+        rc = query_int(db,
+                       "SELECT time FROM history WHERE id = (SELECT min(id) FROM history)"
+                       " AND id > 1",
+                       &m.oldest_us);
+    rc = rc < 0 ? explain(s, db, err) : 0;
+    (void)sqlite3_close(db); /* nothing is prepared in it */
+    if (rc == 0)
+        *out = m;
+    return rc;
+}
+
+static void sqlite_keep(struct store *s, int64_t age_us, int64_t rows)
+{
+    s->age_us = age_us ? age_us : DEFAULT_AGE_US;
+    s->rows = rows ? rows : DEFAULT_ROWS;
+    s->trim_checked = false;
+}
+
 const struct store_ops store_sqlite_ops = {
     .open = sqlite_open,
     .close = sqlite_close,
@@ -560,4 +618,7 @@ const struct store_ops store_sqlite_ops = {
     .tend = sqlite_tend,
     .history = sqlite_history,
     .object = sqlite_object,
+    .objects = sqlite_objects,
+    .moment = sqlite_moment,
+    .keep = sqlite_keep,
 };

@@ -17,7 +17,7 @@
 #include "seraid/audit_call.h"
 #include "seraid/bind.h"
 #include "seraid/calls.h"
-#include "seraid/explain.h"
+#include "seraid/explain_op.h"
 #include "seraid/gate.h"
 #include "seraid/generic.h"
 #include "seraid/pool.h"
@@ -344,12 +344,9 @@ static void list_methods(const struct rpc_req *req, struct buf *out)
 
 static void answer_error(const struct rpc_req *req, const struct err *err, struct buf *out)
 {
-    AUTO(buf_done) struct buf words = BUF_INIT(0), extra = BUF_INIT(0);
+    AUTO(buf_done) struct buf extra = BUF_INIT(0);
 
-    explain_error(&words, err);
-    buf_add_str(&extra, "\"explain\":\"");
-    enc_json_text(&extra, buf_str(&words));
-    buf_add_str(&extra, "\"");
+    explain_members(&extra, err);
     rpc_answer_error(out, req->kind, req->id, err->code, (const char *const *)err->params,
                      err->n_params, buf_str(&extra));
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "base/mem.h"
 #include "base/test.h"
 #include "model/schema.h"
 
@@ -63,4 +64,37 @@ TEST(unknown_code_keeps_its_detail)
     (void)err_detail(&err, "the detail");
     explain_error(&out, &err);
     CHECK_STR(buf_str(&out), "the detail");
+}
+
+static char *upper(const char *param)
+{
+    return str_eq(param, "OpaqueRef:x") ? str_dup("UUID-X") : NULL;
+}
+
+TEST(commands_have_their_parameters)
+{
+    AUTO(err_done) struct err err = { 0 };
+    AUTO(buf_done) struct buf out = BUF_INIT(0);
+
+    (void)err_set(&err, ERR_VM_HALTED, "OpaqueRef:x");
+    CHECK(explain_command(&out, &err, upper));
+    CHECK_STR(buf_str(&out), "serai vm-start uuid=UUID-X");
+}
+
+TEST(no_command_is_offered_that_is_not_whole_or_does_more)
+{
+    static const char *const bad[] = { "", "a b", "x;reboot", "$(id)", "a\nb" };
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        AUTO(err_done) struct err err = { 0 };
+        AUTO(buf_done) struct buf out = BUF_INIT(0);
+
+        (void)err_set(&err, ERR_VM_HALTED, bad[i]);
+        CHECK(!explain_command(&out, &err, NULL));
+        CHECK_INT(out.len, 0);
+    }
+    AUTO(err_done) struct err none = { 0 };
+    AUTO(buf_done) struct buf out = BUF_INIT(0);
+    (void)err_set(&none, ERR_VM_HALTED);
+    CHECK(!explain_command(&out, &none, NULL));
 }

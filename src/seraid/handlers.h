@@ -6,6 +6,7 @@
 #include "seraid/serve.h"
 
 void http_rpc_post(struct exchange *x);            /* POST, any path */
+void http_audit_get(struct exchange *x);           /* GET /audit_log */
 void http_blob_get(struct exchange *x);            /* GET /blob */
 void http_blob_put(struct exchange *x);            /* PUT /blob */
 void http_cli_post(struct exchange *x);            /* POST /cli */

@@ -24,6 +24,7 @@ struct route {
 static const struct route routes[] = {
     { HTTP_POST, "/", http_rpc_post },
     { HTTP_POST, "/cli", http_cli_post },
+    { HTTP_GET, "/audit_log", http_audit_get },
     { HTTP_GET, "/blob", http_blob_get },
     { HTTP_PUT, "/blob", http_blob_put },
     { HTTP_GET, "/export_raw_vdi", http_transfer_export_raw },
