@@ -25,8 +25,8 @@ static bool is_json(const char *path, const struct buf *body)
 static void answer_malformed(struct exchange *x, const struct err *err)
 {
     log_info("malformed request from %s: %s", conn_peer(x->conn),
-             err->detail ? err->detail : "?");
-    serve_text(x, 500, CORS, err->detail);
+             err->n_params > 0 ? err->params[0] : "?");
+    serve_malformed(x, 500, CORS, err);
 }
 
 void http_rpc_post(struct exchange *x)

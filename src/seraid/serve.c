@@ -75,6 +75,18 @@ void serve_text(struct exchange *x, int status, const char *extra, const char *t
                                          .body_len = __builtin_strlen(line) });
 }
 
+void serve_malformed(struct exchange *x, int status, const char *extra,
+                     const struct err *err)
+{
+    AUTO(buf_done) struct buf text = BUF_INIT(0);
+
+    if (err->n_params > 0)
+        buf_add_str(&text, err->params[0]);
+    if (err->detail)
+        buf_addf(&text, text.len ? " (%s)" : "%s", err->detail);
+    serve_text(x, status, extra, text.len ? buf_str(&text) : NULL);
+}
+
 bool serve_body(struct exchange *x, struct buf *out, const char *extra)
 {
     struct deadline d = serve_deadline(SERVE_BODY_US);
@@ -86,7 +98,7 @@ bool serve_body(struct exchange *x, struct buf *out, const char *extra)
         return true;
     x->close = true;
     if (status != 0)
-        serve_text(x, status, extra, err.detail);
+        serve_malformed(x, status, extra, &err);
     return false;
 }
 
@@ -153,7 +165,7 @@ static void answer_bad_head(struct exchange *x, int status, const struct err *er
     if (status == 0)
         return;
     x->close = true;
-    serve_text(x, status, NULL, err->detail ? err->detail : NULL);
+    serve_malformed(x, status, NULL, err);
     linger(x->conn);
 }
 

@@ -35,4 +35,7 @@ bool serve_body(struct exchange *x, struct buf *out, const char *extra) MUST_CHE
 void serve_answer(struct exchange *x, const struct http_resp *resp);
 /* The same with one line of text; it says why when the status does not. */
 void serve_text(struct exchange *x, int status, const char *extra, const char *text);
+/* The same for what http.h or rpc.h could not read: its sentence, and where. */
+void serve_malformed(struct exchange *x, int status, const char *extra,
+                     const struct err *err);
 #endif
