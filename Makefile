@@ -26,7 +26,7 @@ check: deps-run deps-test
 
 # Figures beside the named rivals, as ratios.
 bench: deps-run deps-bench all
-	@bench/run
+	@bench/run; machines=$$?; bench/api/run && exit $$machines
 
 # Power cuts of the disk format's library, a shard at a time; what was checked is added up.
 crash: deps-run deps-test all
@@ -37,6 +37,11 @@ TARGET  ?= http_head
 SECONDS ?= 60
 fuzz: deps-run deps-test
 	@tools/fuzz $(TARGET) $(SECONDS)
+
+# Bad clients in full numbers; make check has a part of each.
+.PHONY: abuse
+abuse: deps-run deps-test all
+	@SERAI_ABUSE=full SERAI_BUILD=$(BUILD) /usr/bin/python3 -B -m pytest -q -p no:cacheprovider tests/api/test_abuse.py
 
 # What machines say about the sources: format, floors, warnings, analysers.
 lint: deps-test
