@@ -3,15 +3,15 @@
 BUILD ?= build
 JOBS  ?= 2
 
-.PHONY: all run check deps bench lint crash fuzz clean
+.PHONY: all run check deps bench lint crash fuzz install deb deb-test clean
 all: $(BUILD)/build.ninja
 	ninja -j$(JOBS) -C $(BUILD)
 
 $(BUILD)/build.ninja: | deps-build
 	meson setup $(BUILD)
 
-.PHONY: deps-build deps-run deps-test deps-bench
-deps-build deps-run deps-test deps-bench:
+.PHONY: deps-build deps-run deps-test deps-bench deps-deb
+deps-build deps-run deps-test deps-bench deps-deb:
 	@tools/deps $(@:deps-%=%)
 
 deps: deps-run deps-test
@@ -51,6 +51,21 @@ lint: deps-test
 .PHONY: crash-storage
 crash-storage: all
 	@tools/crash-storage --build $(BUILD) --jobs $(JOBS)
+
+# Programs, manuals, units and configuration: make install DESTDIR=... (prefix and the like are meson's options).
+install: all
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+# The Debian packages serai and serai-cli, in build-deb/.
+build-deb/build.ninja: | deps-build
+	meson setup build-deb --prefix=/usr --sysconfdir=/etc --libdir=lib --buildtype=release
+deb: deps-deb build-deb/build.ninja
+	ninja -j$(JOBS) -C build-deb seraid serai serai-rootd serai-disk serai-vhd
+	packaging/build-deb build-deb build-deb/packages
+
+# They install on a clean Debian and start there (as root; minutes, and packages from the network).
+deb-test: deps-deb deps-run deb
+	packaging/test-deb build-deb/packages
 
 clean:
 	rm -rf $(BUILD) build-*

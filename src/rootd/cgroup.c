@@ -193,7 +193,27 @@ static void give_controllers(const char *dir)
         (void)write_text(dir, "cgroup.subtree_control", wanted[i]);
 }
 
-int cgroup_make_parents(const struct cgroup *c)
+/* v2 gives controllers only to groups beside which no process runs: those in dir go one down. */
+static int clear_group(const char *dir)
+{
+    AUTO(free_str) char *procs = str_fmt("%s/cgroup.procs", dir);
+    AUTO(free_str) char *holder = str_fmt("%s/holder", dir);
+    AUTO(buf_done) struct buf text = BUF_INIT(FILE_MAX);
+
+    if (io_read_file(procs, &text) < 0 || (mkdir(holder, 0755) < 0 && errno != EEXIST))
+        return -1;
+    for (const char *line = buf_str(&text); *line;) {
+        size_t len = strcspn(line, "\n");
+        AUTO(free_str) char *pid = str_dupn(line, len);
+
+        line += len + (line[len] == '\n');
+        if (write_text(holder, "cgroup.procs", pid) < 0 && errno != ESRCH)
+            return -1;
+    }
+    return 0;
+}
+
+int cgroup_make_parents(const struct cgroup *c, bool clear)
 {
     for (size_t i = 0; i < c->n; i++) {
         if (c->v2) {
@@ -201,6 +221,8 @@ int cgroup_make_parents(const struct cgroup *c)
             char *own = str_dupn(c->dirs[i].path,
                                  (size_t)(strrchr(c->dirs[i].path, '/') - c->dirs[i].path));
 
+            if (clear && clear_group(own) < 0)
+                return -1;
             give_controllers(own);
         }
         if (mkdir(c->dirs[i].path, 0755) < 0 && errno != EEXIST)

@@ -30,7 +30,8 @@ enum cgroup_kind { CGROUP_AUTO, CGROUP_V1, CGROUP_V2 };
 /* Look for them and make the parents. text: /proc/self/mountinfo and /proc/self/cgroup. */
 int cgroup_find(enum cgroup_kind kind, const char *name, const char *mountinfo,
                 const char *membership, struct cgroup *out) MUST_CHECK;
-int cgroup_make_parents(const struct cgroup *c) MUST_CHECK;
+/* clear: v2; the group above is there for this alone, and who runs in it is moved out of the way, to a group "holder". */
+int cgroup_make_parents(const struct cgroup *c, bool clear) MUST_CHECK;
 /* Whether the parents have the memory controller: cgroup v2 gives it only to groups without processes beside groups. */
 bool cgroup_bounds_memory(const struct cgroup *c);
 void cgroup_done(struct cgroup *c);

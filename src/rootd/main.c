@@ -27,10 +27,11 @@ static const char help[] =
     "  --shutdown PATH   what powers the host off (default /sbin/shutdown)\n"
     "  --cgroup NAME     below our own, holds the machines' (default serai-vm)\n"
     "  --cgroup-kind v1|v2\n"
+    "  --cgroup-parent PATH  below that group of cgroup v2 instead of our own\n"
     "  --help, --version\n";
 
 struct options {
-    const char *user, *cgroup;
+    const char *user, *cgroup, *cgroup_parent;
     enum cgroup_kind kind;
 };
 
@@ -51,6 +52,7 @@ static int parse(int argc, char **argv, struct config *c, struct options *o)
         { "shutdown", required_argument, NULL, 'p' },
         { "cgroup", required_argument, NULL, 'c' },
         { "cgroup-kind", required_argument, NULL, 'k' },
+        { "cgroup-parent", required_argument, NULL, 'P' },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'v' },
         { 0 },
@@ -65,6 +67,7 @@ static int parse(int argc, char **argv, struct config *c, struct options *o)
         case 'p': c->shutdown = optarg; break;
         case 'c': o->cgroup = optarg; break;
         case 'k': o->kind = str_eq(optarg, "v1") ? CGROUP_V1 : CGROUP_V2; break;
+        case 'P': o->cgroup_parent = optarg; break;
         case 'h': (void)fputs(help, stdout); return 1;
         case 'v': (void)puts("serai-rootd " SERAI_VERSION); return 1;
         default: return 3;
@@ -85,20 +88,32 @@ static const unsigned capabilities[] = {
     CAP_SYS_RESOURCE, /* limits of a VM beyond our own */
 };
 
+static void prepend_parent(struct buf *own, const char *parent)
+{
+    AUTO(buf_done) struct buf rest = *own;
+
+    *own = (struct buf)BUF_INIT(PROC_MAX);
+    buf_addf(own, "0::%s\n", parent);
+    buf_add(own, rest.data, rest.len);
+}
+
 static int find_cgroups(const struct options *o, struct config *c)
 {
     AUTO(buf_done) struct buf mounts = BUF_INIT(PROC_MAX);
     AUTO(buf_done) struct buf own = BUF_INIT(PROC_MAX);
 
     if (io_read_file("/proc/self/mountinfo", &mounts) < 0
-        || io_read_file("/proc/self/cgroup", &own) < 0
-        || cgroup_find(o->kind, o->cgroup, buf_str(&mounts), buf_str(&own), &c->cgroup) < 0)
+        || io_read_file("/proc/self/cgroup", &own) < 0)
+        return -1;
+    if (o->cgroup_parent) /* the first line that fits counts */
+        prepend_parent(&own, o->cgroup_parent);
+    if (cgroup_find(o->kind, o->cgroup, buf_str(&mounts), buf_str(&own), &c->cgroup) < 0)
         return -1;
     log_info("machines are bounded by %s", c->cgroup.n == 0
                                                ? "nothing: there are no cgroups"
                                            : c->cgroup.v2 ? "cgroup v2"
                                                           : "cgroup v1");
-    if (cgroup_make_parents(&c->cgroup) < 0)
+    if (cgroup_make_parents(&c->cgroup, o->cgroup_parent != NULL) < 0)
         return -1;
     if (!cgroup_bounds_memory(&c->cgroup))
         log_warn("the memory of machines is not bounded");

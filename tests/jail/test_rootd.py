@@ -340,3 +340,50 @@ def test_passwords(pam):
         answer(pam, "probe", "x" * 5000)
     with pytest.raises(Refused):
         answer(pam, "", "x")
+
+
+with open("/proc/self/mounts") as mounts:
+    V2 = [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
+
+
+@pytest.mark.parametrize("top", V2[:1])
+def test_a_group_kept_for_machines(top):
+    """As under systemd: the group that another unit holds; its process makes room, and machines survive us there."""
+    name = "serai-test-" + uuid.uuid4().hex[:12]
+    group = pathlib.Path(top) / name
+    group.mkdir()
+    holder = subprocess.Popen(["sleep", "infinity"])
+    try:
+        (group / "cgroup.procs").write_text(str(holder.pid))
+        with Rootd("--qemu", QEMU, "--cgroup-kind", "v2", "--cgroup-parent", "/" + name) as r:
+            for _ in range(2):
+                assert (group / "cgroup.procs").read_text() == ""
+                assert (group / "holder" / "cgroup.procs").read_text().split() == [str(holder.pid)]
+                r.stop(9)
+                r.start()
+            guest = Guest(r)
+            vm = guest.vm
+            assert (group / r.name / vm.uuid / "cgroup.procs").read_text().split() == [str(vm.pid)]
+            r.stop(9)
+            r.start()
+            assert vm.alive
+            vm.end()
+            assert not (group / r.name / vm.uuid).exists()
+    finally:
+        holder.kill()
+        holder.wait()
+        for folder in group / "holder", group:
+            if folder.exists():
+                guests_gone(folder)
+
+
+def guests_gone(folder):
+    """Remove a group; one whose last process was just collected may be busy for a moment."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            folder.rmdir()
+            return
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.01)
