@@ -108,13 +108,6 @@ NOT_YET("DISKS", "disks that storage has and the database has not, and what happ
     "VDI.set_on_boot",
 ])
 
-NOT_YET("HOST", "power and the agent", [
-    "host.reboot",
-    "host.restart_agent",
-    "host.shutdown",
-    "host.shutdown_agent",
-])
-
 NOT_YET("HOST", "support", [
     "host.bugreport_upload",
     "host.get_system_status_capabilities",

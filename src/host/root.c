@@ -259,9 +259,25 @@ static int jail_authenticate(const char *user, const char *password, const char 
     return 0;
 }
 
-static const struct root_ops jail = {
-    .jailed = true, .spawn = jail_spawn, .end = jail_end, .authenticate = jail_authenticate
-};
+static int jail_power(bool reboot, struct err *err)
+{
+    AUTO(buf_done) struct buf b = BUF_INIT(REQUEST_MAX);
+    AUTO(free_ptr) struct reply *r = mem_alloc(sizeof(*r));
+    const char *why = NULL;
+
+    fields_add(&b, "verb", "host_power");
+    fields_add(&b, "action", reboot ? "reboot" : "poweroff");
+    if (call(&b, NULL, 0, r, &why) < 0)
+        return err_set(err, ERR_OPERATION_NOT_ALLOWED, SILENT);
+    close_fd(&r->fd);
+    return why ? err_set(err, ERR_OPERATION_NOT_ALLOWED, why) : 0;
+}
+
+static const struct root_ops jail = { .jailed = true,
+                                      .spawn = jail_spawn,
+                                      .end = jail_end,
+                                      .authenticate = jail_authenticate,
+                                      .power = jail_power };
 
 const struct root_ops *root_get(void)
 {

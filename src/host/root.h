@@ -37,6 +37,8 @@ struct root_ops {
      * AUTH_SERVICE_ERROR(text) when nobody can tell. A refusal takes a fixed time. */
     int (*authenticate)(const char *user, const char *password, const char *from,
                         bool *right_out, struct err *err);
+    /* Switch this machine off or start it again, in order. NULL: cannot. Errors: OPERATION_NOT_ALLOWED(why). */
+    int (*power)(bool reboot, struct err *err);
 };
 
 /* The table in use; without root_connect the one of the rootless mode. */

@@ -414,6 +414,26 @@ static void host_allowed(const struct ref *self, const void *rec, uint64_t *allo
                               : BIT(HOST_ALLOWED_OPERATIONS_ENABLE);
     if (!host->current_operations.n)
         *allowed |= BIT(HOST_ALLOWED_OPERATIONS_EVACUATE);
+    if (!host->enabled && !host->current_operations.n)
+        *allowed |= BIT(HOST_ALLOWED_OPERATIONS_SHUTDOWN)
+                    | BIT(HOST_ALLOWED_OPERATIONS_REBOOT);
+}
+
+static void host_why(const struct ref *self, const void *rec, int op, struct err *err)
+    REQUIRES(db_mutex)
+{
+    const struct host_rec *host = rec;
+    char text[REF_TEXT_SIZE];
+
+    ref_text(self, text);
+    if (host->current_operations.n)
+        other_operation(CLASS_HOST, text, F_HOST_ALLOWED_OPERATIONS,
+                        &host->current_operations, err);
+    else if (op == HOST_ALLOWED_OPERATIONS_SHUTDOWN || op == HOST_ALLOWED_OPERATIONS_REBOOT)
+        (void)err_set(err, ERR_HOST_NOT_DISABLED);
+    else
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                      "this operation is not available on this host yet");
 }
 
 static void network_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
@@ -493,7 +513,7 @@ void ops_allowed_init(void)
     ops_lock_register(CLASS_VIF, vif_allowed, vif_why);
     ops_lock_register(CLASS_VDI, vdi_allowed, vdi_why);
     ops_lock_register(CLASS_SR, sr_allowed, sr_why);
-    ops_lock_register(CLASS_HOST, host_allowed, not_here);
+    ops_lock_register(CLASS_HOST, host_allowed, host_why);
     ops_lock_register(CLASS_NETWORK, network_allowed, not_here);
     ops_lock_register(CLASS_VM_APPLIANCE, group_allowed, group_why);
     ops_lock_register(CLASS_POOL, none_allowed, not_here);

@@ -87,29 +87,24 @@ static int by_order(const void *a, const void *b)
     return x->work->up ? up : -up;
 }
 
-/* The machines of the group that are not there yet, in the order of work. Given; NULL and *n_out 0: none. */
-static struct job *make_jobs(struct call *call, const struct ref *self,
-                             const struct work *work, size_t *n_out)
+/* Those of the machines that are not there yet, in the order of work. Given; NULL and *n_out 0: none. */
+static struct job *make_jobs(struct call *call, const struct ref *vms, size_t n_vms,
+                             const struct work *work, size_t *n_out) REQUIRES(db_mutex)
 {
-    struct job *jobs = NULL;
+    struct job *jobs = mem_array(MAX(n_vms, (size_t)1), sizeof(*jobs));
     size_t n = 0;
-    db_lock();
-    const struct vm_appliance_rec *group = db_get(CLASS_VM_APPLIANCE, self);
-    if (group)
-        jobs = mem_array(MAX(group->VMs.n, (size_t)1), sizeof(*jobs));
-    for (size_t i = 0; group && i < group->VMs.n; i++) {
-        const struct vm_rec *vm = db_get(CLASS_VM, &group->VMs.v[i]);
-        if (vm->power_state == work->wanted)
+    for (size_t i = 0; i < n_vms; i++) {
+        const struct vm_rec *vm = db_get(CLASS_VM, &vms[i]);
+        if (!vm || vm->power_state == work->wanted)
             continue;
         int64_t delay = work->up ? vm->start_delay : vm->shutdown_delay;
         jobs[n++] = (struct job){ .work = work,
                                   .call = *call,
-                                  .vm = group->VMs.v[i],
+                                  .vm = vms[i],
                                   .order = vm->order,
                                   .delay_us = MIN(MAX(delay, (int64_t)0), INT64_C(86400))
                                               * US_PER_SEC };
     }
-    db_unlock();
     if (n)
         qsort(jobs, n, sizeof(*jobs), by_order);
     *n_out = n;
@@ -151,11 +146,10 @@ static int check_all(const struct call *call, const struct job *jobs, size_t n,
                          : err_set_(err, ERR_OPERATION_PARTIALLY_FAILED, params, n_params);
 }
 
-static int run_all(struct call *call, const struct ref *self, const struct work *work,
-                   struct err *err)
+/* jobs: taken. */
+static int run_jobs(struct call *call, struct job *jobs, size_t n, const struct work *work,
+                    struct err *err)
 {
-    size_t n;
-    struct job *jobs = make_jobs(call, self, work, &n);
     for (size_t from = 0, to = 0; from < n && !call_cancelled(call); from = to) {
         while (to < n && to - from < AT_ONCE_MAX && jobs[to].order == jobs[from].order)
             to++;
@@ -172,6 +166,35 @@ static int run_all(struct call *call, const struct ref *self, const struct work 
     }
     free(jobs);
     return rc;
+}
+
+static int run_all(struct call *call, const struct ref *self, const struct work *work,
+                   struct err *err)
+{
+    struct job *jobs = NULL;
+    size_t n = 0;
+    db_lock();
+    const struct vm_appliance_rec *group = db_get(CLASS_VM_APPLIANCE, self);
+    if (group)
+        jobs = make_jobs(call, group->VMs.v, group->VMs.n, work, &n);
+    db_unlock();
+    return run_jobs(call, jobs, n, work, err);
+}
+
+int vm_group_run(struct call *call, const struct ref *vms, size_t n_vms,
+                 enum vm_group_work what, struct err *err)
+{
+    static const struct work works[] = {
+        [VM_GROUP_START] = { "start", VM_POWER_STATE_RUNNING, true, run_start },
+        [VM_GROUP_SHUTDOWN] = { "shutdown", VM_POWER_STATE_HALTED, false, run_shutdown },
+        [VM_GROUP_HARD_SHUTDOWN] = { "hard_shutdown", VM_POWER_STATE_HALTED, false,
+                                     run_hard_shutdown },
+    };
+    size_t n;
+    db_lock();
+    struct job *jobs = make_jobs(call, vms, n_vms, &works[what], &n);
+    db_unlock();
+    return run_jobs(call, jobs, n, &works[what], err);
 }
 
 int op_vm_appliance_start(struct call *call, const struct vm_appliance_start_args *a,

@@ -322,5 +322,6 @@ int ops_boot(struct err *err)
 
 void ops_done(void)
 {
+    host_power_done();
     vm_watch_done();
 }

@@ -13,6 +13,7 @@ struct host_ctx {
     const struct machine_ops *machine;
     const struct brand *brand;
     bool rootless;
+    _Atomic bool restart; /* the daemon ends to be started again */
     char *state_dir, *runtime_dir;
     char *kernel_dir; /* the one folder PV_kernel and PV_ramdisk may name files in */
     char *qemu;       /* path of the binary */

@@ -12,6 +12,10 @@
 int ops_boot(struct err *err) MUST_CHECK;
 /* Events of machines (vm_watch.c): runs on the machine thread, queues to its own worker, never blocks. */
 void vm_watch_event(const struct machine_event *ev, void *arg);
+/* When the API answers: after a boot of this host, take machines again, and start those that want to start with it
+ * (host_power.c), on a thread of its own. */
+int host_power_boot(struct err *err) MUST_CHECK;
+void host_power_done(void);
 /* Stop the workers of ops/. Machines run on. */
 void ops_done(void);
 

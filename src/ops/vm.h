@@ -80,6 +80,13 @@ bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE]);
 /* Start the machine of a VM that dispatch has locked. paused: build it and leave it stopped. */
 int vm_power_on(struct call *call, const struct ref *vm, bool paused, struct err *err)
     MUST_CHECK;
+
+/* Bring those that are not there yet to a state, order by order as a group's (appliance.c). Errors:
+ * OPERATION_PARTIALLY_FAILED(call, vm, ...). The call's thread waits for all. */
+enum vm_group_work { VM_GROUP_START, VM_GROUP_SHUTDOWN, VM_GROUP_HARD_SHUTDOWN };
+
+int vm_group_run(struct call *call, const struct ref *vms, size_t n_vms,
+                 enum vm_group_work what, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* Is its machine being built? Then its devices are taken, although none says "attached" yet. */
 bool vm_starting(const struct vm_rec *vm);
 /* 0, or OTHER_OPERATION_IN_PROGRESS while its machine is being built: the devices must stay what they are. */

@@ -44,6 +44,7 @@
 #define STOP_GRACE_US   (US_PER_SEC)
 #define STOP_AT_MOST_MS 1700
 #define CERT_NAMES_MAX  24
+#define RESTART_STATUS  75 /* packaging/systemd/seraid.service knows it */
 
 static struct {
     struct pool *workers, *tasks;
@@ -51,6 +52,7 @@ static struct {
     int lock_fd;
     int https_fd, http_fd, unix_fd;
     char *unix_path;
+    char **argv;
 } daemon_state = { .lock_fd = -1, .https_fd = -1, .http_fd = -1, .unix_fd = -1 };
 
 /* The process */
@@ -276,9 +278,23 @@ static void say_ready(void)
     notify_send("READY=1");
 }
 
+/* The process ends here, all that was acknowledged being durable. To be started again is the service manager's work; who
+ * has none starts itself. Also called by the signal handler. */
+NORETURN static void leave(void)
+{
+    struct itimerval none = { 0 };
+
+    if (!host_ctx.restart)
+        _exit(0);
+    (void)setitimer(ITIMER_REAL, &none, NULL); /* it would go on counting */
+    if (host_ctx.rootless)
+        (void)execv("/proc/self/exe", daemon_state.argv);
+    _exit(RESTART_STATUS);
+}
+
 static void give_up(int sig UNUSED)
 {
-    _exit(0); /* all that was acknowledged is durable */
+    leave();
 }
 
 /* Whatever hangs: the daemon is gone in time, guests run on. */
@@ -307,7 +323,7 @@ static void stop(void)
             && pool_drain(daemon_state.tasks, until);
     if (!quiet) {
         log_info("stopped with calls under way");
-        _exit(0);
+        leave();
     }
     stats_done();
     ops_done();
@@ -319,6 +335,8 @@ static void stop(void)
     listen_done();
     tls_server_free(daemon_state.tls);
     log_info("stopped");
+    if (host_ctx.restart)
+        leave();
 }
 
 /* The user and the directories that all else is done as and in. Ports first: below 1024 they need a right. */
@@ -346,6 +364,8 @@ static int run(const struct options *o, struct err *err)
         return -1;
     pool_fetch(daemon_state.workers, listen_serve, NULL);
     log_info("serai " SERAI_VERSION " serves %s", host_ctx.base_url);
+    if (host_power_boot(err) != 0)
+        return -1;
     say_ready();
     if (listen_run(err) != 0)
         return -1;
@@ -375,6 +395,7 @@ int main(int argc, char **argv)
     }
     if (!o.rootless)
         full_defaults(&o);
+    daemon_state.argv = argv;
     fill_standard_fds();
     set_limits();
     set_signals();

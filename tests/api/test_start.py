@@ -241,3 +241,29 @@ def test_the_default_port_or_the_next_free(directory):
     second = Daemon(os.path.join(directory, "second"), http=None, https=None).start()
     assert second.host_port(tls=True)[1] != port
     assert daemon.stop()[0] == 0 and second.stop()[0] == 0
+
+
+def test_the_agent_restarts_and_ends(directory):
+    """host.restart_agent: the same process answers again, on its fixed socket, without the session; shutdown_agent ends it."""
+    daemon = Daemon(directory).start()
+    with daemon.api() as api:
+        host = api.call("host.get_all")[0]
+        api.call("host.restart_agent", host)
+    assert daemon.read_line(time.monotonic() + 60).startswith("ready ")
+    assert daemon.process.poll() is None
+    with wire.Raw(unix=daemon.unix) as raw:
+        raw.send("GET / HTTP/1.0\r\n\r\n")
+        raw.fill()
+        assert raw.pending.startswith(b"HTTP/1.")
+    daemon.stop()
+    daemon.start()
+    with daemon.api() as api:
+        host = api.call("host.get_all")[0]
+        assert api.fails("host.shutdown", host).code == "HOST_NOT_DISABLED"
+        api.call("host.disable", host)
+        error = api.fails("host.shutdown", host)
+        assert error.code == "OPERATION_NOT_ALLOWED" and "rootless" in error.params[0]
+        api.call("host.shutdown_agent")
+    assert daemon.process.wait(60) == 0
+    daemon.process.stdout.close()
+    check_log(daemon)

@@ -184,3 +184,72 @@ def test_users_of_the_system(users):
         users.rootd.start()
     assert login(users, "ann", "right word")[:2] == ("ann", True)
     assert "right word" not in users.log_text()
+
+
+def test_the_host_is_switched_off(world):
+    """Guests go first: one by itself, a paused one by its plug."""
+    shutdown = pathlib.Path(world.rootd.shutdown)
+    said = pathlib.Path(world.rootd.dir) / "said"
+    shutdown.write_text('#!/bin/sh\necho "$@" >%s\n' % said)
+    shutdown.chmod(0o755)
+    with world.api() as api:
+        host = api.call("host.get_all")[0]
+        guest = guests.Guest(world, api)
+        guest.start_up().raw.close()
+        paused = guests.Guest(world, api, "paused", kernel="null", memory=16 * MIB)
+        paused.start(paused=True)
+        assert api.fails("host.reboot", host).code == "HOST_NOT_DISABLED"
+        api.call("host.disable", host)
+        assert {"shutdown", "reboot"} <= set(api.call("host.get_allowed_operations", host))
+        api.call("host.reboot", host)
+        assert said.read_text() == "-r now\n"
+        assert guest.state() == paused.state() == "Halted" and world.machines() == {}
+        guests.check_whole(world, api)
+        api.call("host.shutdown", host)
+        assert said.read_text() == "-P now\n"
+        shutdown.write_text("#!/bin/sh\necho no such luck >&2\nexit 1\n")
+        error = api.fails("host.shutdown", host)
+        assert error.code == "OPERATION_NOT_ALLOWED" and "no such luck" in error.params[0]
+
+
+def test_machines_start_with_the_host(world):
+    """Once per boot, in order, those that are told to where the pool allows it."""
+    with world.api() as api:
+        null = [guests.Guest(world, api, "null %d" % i, kernel="null", memory=16 * MIB) for i in range(3)]
+        for order, guest in (1, null[0]), (0, null[1]):
+            guest.call("add_to_other_config", "auto_poweron", "true")
+            guest.call("set_order", order)
+        host = api.call("host.get_all")[0]
+        api.call("host.disable", host)
+
+    def again(boot):
+        world.kill()
+        if boot:  # what a new boot looks like
+            (world.state / "boot").write_text("another boot")
+            world.give(world.state / "boot")
+        world.start()
+
+    again(boot=True)
+    with world.api() as api:
+        assert api.call("host.get_enabled", host)
+        assert {api.call("VM.get_power_state", guest.ref) for guest in null} == {"Halted"}  # the pool does not say so
+        api.call("pool.add_to_other_config", api.pool(), "auto_poweron", "true")
+    again(boot=False)
+    assert world.machines() == {}
+    again(boot=True)
+    with world.api() as api:
+        for guest in null:
+            guest.api = api
+        for guest in null[:2]:
+            guest.wait_state("Running")
+        first, second = (api.call("VM_metrics.get_start_time", g.get("metrics")) for g in (null[1], null[0]))
+        assert first <= second and null[2].state() == "Halted"
+        guests.until("remembered", lambda: (world.state / "boot").read_text() != "another boot")
+        pid = null[0].pid()
+        null[1].call("hard_shutdown")
+    again(boot=False)
+    with world.api() as api:
+        for guest in null:
+            guest.api = api
+        assert null[1].state() == "Halted" and null[0].pid() == pid
+        null[0].call("hard_shutdown")
