@@ -108,7 +108,11 @@ ABSENT("AUTH_IS_DISABLED", [], "No directory is connected.", [
     "auth.get_subject_information_from_identifier",
 ])
 
-ABSENT("LICENCE_RESTRICTION", ["DR"], "Metadata of other pools is not recovered from storage.", ["DR_task.create"])
+ABSENT("LICENCE_RESTRICTION", ["DR"], "Metadata of other pools is not recovered from storage.", [
+    "DR_task.create",
+    "VM.recover",
+    "VM_appliance.recover",
+])
 ABSENT("HANDLE_INVALID", ["DR_task", "@self"], "Metadata of other pools is not recovered from storage.", [
     "DR_task.destroy",
 ])

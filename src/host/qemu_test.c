@@ -62,6 +62,9 @@ static struct vm_spec big(void)
     s.nics[1] = (struct vm_nic){
         .id = ID("6"), .slot = 2, .mac = "52:54:00:00:00:02", .mtu = 9000, .boot_index = 3
     };
+    s.n_smbios = 2;
+    s.smbios[0] = (struct vm_smbios){ 0, "vendor", "Maker, Inc." };
+    s.smbios[1] = (struct vm_smbios){ 1, "serial", "1-2=3,id=x" };
     return s;
 }
 

@@ -6,9 +6,10 @@
 
 #include "base/uuid.h"
 
-#define VMSPEC_DISKS_MAX 64
-#define VMSPEC_NICS_MAX  16
-#define VMSPEC_VCPUS_MAX 255 /* what the q35 board of QEMU takes */
+#define VMSPEC_DISKS_MAX  64
+#define VMSPEC_NICS_MAX   16
+#define VMSPEC_SMBIOS_MAX 13
+#define VMSPEC_VCPUS_MAX  255 /* what the q35 board of QEMU takes */
 
 #define VMSPEC_VIRTIO_SLOTS \
     24 /* PCI root ports of disks; higher slots are on the SCSI controller */
@@ -42,6 +43,12 @@ struct vm_nic {
     /* User-mode networking; taps come with the privileged helper. */
 };
 
+/* A text that the firmware shows: a field of a table of SMBIOS, named as QEMU does. */
+struct vm_smbios {
+    unsigned type; /* 0 BIOS, 1 system, 2 board, 3 case */
+    const char *field, *value;
+};
+
 enum vm_firmware { VM_FIRMWARE_BIOS, VM_FIRMWARE_UEFI };
 
 struct vm_spec {
@@ -62,5 +69,7 @@ struct vm_spec {
     unsigned n_nics;
     uint64_t disk_ports,
         nic_ports; /* slots that have a root port although nothing is in them */
+    struct vm_smbios smbios[VMSPEC_SMBIOS_MAX];
+    unsigned n_smbios;
 };
 #endif

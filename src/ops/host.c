@@ -14,6 +14,7 @@
 #include "ops/boot.h"
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
+#include "ops/pif.h"
 
 static void put_str(const struct ref *host, struct tx *tx, unsigned field, const char *key,
                     const char *val) REQUIRES(db_mutex)
@@ -119,56 +120,6 @@ static char *address_of(const char *listen)
     return str_dupn(listen, n);
 }
 
-/* PIFs tell the truth about the physical network cards; guests do not use them yet. */
-static void boot_pifs(struct tx *tx, const struct ref *host, const struct inventory *inv)
-    REQUIRES(db_mutex)
-{
-    bool managed = false;
-    for (size_t i = 0; i < inv->n_nics; i++) {
-        const struct inventory_nic *nic = &inv->nics[i];
-        struct ref known = REF_NULL;
-        if (!nic->physical)
-            continue;
-        for (struct db_iter it = db_first(CLASS_PIF); it.rec; db_next(&it))
-            if (str_eq(((const struct pif_rec *)it.rec)->device, nic->name))
-                known = it.ref;
-        if (ref_is_null(&known)) {
-            struct network_rec *n = record_new(&schema_classes[CLASS_NETWORK]);
-            str_give(&n->name_label,
-                     str_fmt("Pool-wide network associated with %s", nic->name));
-            str_give(&n->bridge, str_fmt("xenbr%zu", i));
-            struct pif_metrics_rec *m = record_new(&schema_classes[CLASS_PIF_METRICS]);
-            struct pif_rec *p = record_new(&schema_classes[CLASS_PIF]);
-            p->network = tx_create(tx, CLASS_NETWORK, n, NULL);
-            p->metrics = tx_create(tx, CLASS_PIF_METRICS, m, NULL);
-            p->host = *host;
-            p->VLAN = -1;
-            p->physical = true;
-            str_put(&p->device, nic->name);
-            known = tx_create(tx, CLASS_PIF, p, NULL);
-        }
-        const struct pif_rec *pif = db_get(CLASS_PIF, &known);
-        bool management = !managed && nic->ip[0];
-        managed |= management;
-        tx_set_str(tx, &known, CLASS_PIF, F_PIF_MAC, nic->mac);
-        tx_set_int(tx, &known, CLASS_PIF, F_PIF_MTU, nic->mtu);
-        tx_set_str(tx, &known, CLASS_PIF, F_PIF_IP, nic->ip);
-        tx_set_str(tx, &known, CLASS_PIF, F_PIF_NETMASK, nic->netmask);
-        tx_set_bool(tx, &known, CLASS_PIF, F_PIF_MANAGEMENT, management);
-        tx_set_bool(tx, &known, CLASS_PIF, F_PIF_CURRENTLY_ATTACHED, nic->up);
-        tx_set_enum(tx, &known, CLASS_PIF, F_PIF_IP_CONFIGURATION_MODE,
-                    nic->ip[0] ? IP_CONFIGURATION_MODE_DHCP : IP_CONFIGURATION_MODE_NONE);
-        if (!ref_is_null(&pif->metrics)) {
-            tx_set_bool(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_CARRIER,
-                        nic->carrier);
-            tx_set_int(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_SPEED,
-                       nic->speed_mbit);
-            tx_set_int(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_LAST_UPDATED,
-                       clock_wall_us());
-        }
-    }
-}
-
 static void put_version(struct tx *tx, const struct ref *host) REQUIRES(db_mutex)
 {
     const char *key, *value;
@@ -204,7 +155,7 @@ void boot_host(struct tx *tx)
     put_cpu_info(tx, &host, inv);
     put_bios(tx, &host, inv);
     boot_cpus(tx, &host, inv);
-    boot_pifs(tx, &host, inv);
+    pif_scan(tx, &host, inv);
     tx_set_int(tx, &h->metrics, CLASS_HOST_METRICS, F_HOST_METRICS_MEMORY_TOTAL,
                (int64_t)inv->memory_total_bytes);
     tx_set_bool(tx, &h->metrics, CLASS_HOST_METRICS, F_HOST_METRICS_LIVE, true);

@@ -50,6 +50,8 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
 int vm_spec_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
                  struct vm_disk *out, struct err *err) MUST_CHECK;
 int vm_spec_nic(const struct vif_rec *vif, struct vm_nic *out, struct err *err) MUST_CHECK;
+/* Is it a key of VM.bios_strings that clients may set? */
+bool vm_bios_string_known(const char *key);
 /* "3" or "xvdd" or "hdc" -> 3; false: not a device position. */
 bool vm_device_position(const char *userdevice, unsigned *out);
 /* 3 -> "xvdd" */
@@ -87,6 +89,8 @@ enum vm_group_work { VM_GROUP_START, VM_GROUP_SHUTDOWN, VM_GROUP_HARD_SHUTDOWN }
 
 int vm_group_run(struct call *call, const struct ref *vms, size_t n_vms,
                  enum vm_group_work what, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* Would it fit now? Errors: HOST_NOT_ENOUGH_FREE_MEMORY(needed, available). */
+int vm_check_memory(const struct vm_rec *vm, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* Is its machine being built? Then its devices are taken, although none says "attached" yet. */
 bool vm_starting(const struct vm_rec *vm);
 /* 0, or OTHER_OPERATION_IN_PROGRESS while its machine is being built: the devices must stay what they are. */

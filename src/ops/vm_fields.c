@@ -148,3 +148,60 @@ int op_vm_set_appliance(struct call *call, const struct vm_set_appliance_args *a
         op_refresh(tx, CLASS_VM_APPLIANCE, &before);
     return tx_commit(tx, err);
 }
+
+/* ---- what the firmware says about itself ---------------------------------------------------------------- */
+
+#define BIOS_STRING_MAX 512
+
+static int check_bios_strings(const struct map_string_string *map, struct err *err)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const char *key = map->v[i].key, *val = map->v[i].val;
+        AUTO(free_str) char *why = NULL;
+        if (!vm_bios_string_known(key))
+            return err_set(err, ERR_INVALID_VALUE, key, "Unknown key");
+        if (!val[0])
+            return err_set(err, ERR_INVALID_VALUE, key, "Value provided is empty");
+        if (strlen(val) > BIOS_STRING_MAX)
+            why = str_fmt("%s has length more than %d characters", val, BIOS_STRING_MAX);
+        for (const char *p = val; !why && *p; p++)
+            if (*p < ' ' || *p > '~')
+                why = str_fmt("%s has non-printable ASCII characters", val);
+        if (why)
+            return err_set(err, ERR_INVALID_VALUE, key, why);
+    }
+    return 0;
+}
+
+/* They are set once: a guest's licence may hang on them. host: where they come from, NULL: from the caller. */
+static int put_bios_strings(struct call *call, const struct ref *self,
+                            const struct map_string_string *strings, const struct ref *host,
+                            struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    const struct vm_rec *vm = call_get(CLASS_VM, self, err);
+    const struct host_rec *from = vm && host ? call_get(CLASS_HOST, host, err) : NULL;
+    if (!vm || (host && !from) || vm->bios_strings.n) {
+        bool set = vm && vm->bios_strings.n && (!host || from);
+        tx_abort(tx);
+        return set ? err_set(err, ERR_VM_BIOS_STRINGS_ALREADY_SET) : -1;
+    }
+    tx_set(tx, self, CLASS_VM, F_VM_BIOS_STRINGS, from ? &from->bios_strings : strings);
+    if (host)
+        tx_set_ref(tx, self, CLASS_VM, F_VM_AFFINITY, host);
+    return tx_commit(tx, err);
+}
+
+int op_vm_set_bios_strings(struct call *call, const struct vm_set_bios_strings_args *a,
+                           struct err *err)
+{
+    if (check_bios_strings(&a->value, err))
+        return -1;
+    return put_bios_strings(call, &a->self, &a->value, NULL, err);
+}
+
+int op_vm_copy_bios_strings(struct call *call, const struct vm_copy_bios_strings_args *a,
+                            struct err *err)
+{
+    return put_bios_strings(call, &a->vm, NULL, &a->host, err);
+}

@@ -113,7 +113,7 @@ out:
 }
 
 /* What running VMs may still take counts, not only what they have touched. */
-static int check_memory(const struct vm_rec *vm, struct err *err)
+int vm_check_memory(const struct vm_rec *vm, struct err *err)
 {
     uint64_t total = host_ctx.inventory.memory_total_bytes, available = 0,
              committed = VM_HOST_RESERVE_BYTES;
@@ -179,7 +179,7 @@ static int build_machine(const struct ref *ref, struct vm_parts *p,
             || resolve_boot_file(p->vm, p->vm->PV_ramdisk, &p->initrd, err))
             return -1;
     }
-    if (check_memory(p->vm, err) || open_volumes(p, err))
+    if (vm_check_memory(p->vm, err) || open_volumes(p, err))
         return -1;
     struct vm_spec spec;
     if (vm_spec_build(p, &spec, err))

@@ -174,6 +174,47 @@ static int add_nic(const struct vm_part_nic *part, const char *order, struct vm_
     return 0;
 }
 
+static const struct {
+    const char *key;
+    unsigned type;
+    const char *field;
+} bios_strings[] = {
+    { "bios-vendor", 0, "vendor" },
+    { "bios-version", 0, "version" },
+    { "system-manufacturer", 1, "manufacturer" },
+    { "system-product-name", 1, "product" },
+    { "system-version", 1, "version" },
+    { "system-serial-number", 1, "serial" },
+    { "baseboard-manufacturer", 2, "manufacturer" },
+    { "baseboard-product-name", 2, "product" },
+    { "baseboard-version", 2, "version" },
+    { "baseboard-serial-number", 2, "serial" },
+    { "baseboard-asset-tag", 2, "asset" },
+    { "baseboard-location-in-chassis", 2, "location" },
+    { "enclosure-asset-tag", 3, "asset" },
+};
+
+_Static_assert(ARRAY_SIZE(bios_strings) <= VMSPEC_SMBIOS_MAX, "room for all");
+
+bool vm_bios_string_known(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(bios_strings); i++)
+        if (str_eq(bios_strings[i].key, key))
+            return true;
+    return false;
+}
+
+static void add_bios_strings(const struct vm_rec *vm, struct vm_spec *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(bios_strings); i++) {
+        const char *value = lookup(&vm->bios_strings, bios_strings[i].key);
+        if (value && value[0])
+            out->smbios[out->n_smbios++] = (struct vm_smbios){
+                .type = bios_strings[i].type, .field = bios_strings[i].field, .value = value
+            };
+    }
+}
+
 int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err)
 {
     const struct vm_rec *vm = p->vm;
@@ -208,6 +249,7 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         .vga = flag(&vm->platform, "vga", true),
     };
     memcpy(out->uuid, vm->uuid, sizeof(out->uuid));
+    add_bios_strings(vm, out);
     for (size_t i = 0; i < p->n_disks; i++)
         if (add_disk(vm, &p->disks[i], order, out, err))
             return -1;

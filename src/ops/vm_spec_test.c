@@ -111,6 +111,24 @@ TEST(vm_spec_direct_kernel)
     CHECK_STR(s.cmdline, "console=ttyS0");
 }
 
+TEST(vm_spec_bios_strings)
+{
+    AUTO(vm_parts_done) struct vm_parts p = make_parts();
+    struct vm_spec s;
+    put(F_VM_BIOS_STRINGS, &p.vm->bios_strings, "system-serial-number", "007");
+    put(F_VM_BIOS_STRINGS, &p.vm->bios_strings, "bios-vendor", "Maker");
+    put(F_VM_BIOS_STRINGS, &p.vm->bios_strings, "bios-version", "");
+    put(F_VM_BIOS_STRINGS, &p.vm->bios_strings, "hp-rombios", "1");
+    CHECK(vm_spec_build(&p, &s, NULL) == 0);
+    CHECK_INT(s.n_smbios, 2);
+    CHECK_INT(s.smbios[0].type, 0);
+    CHECK_STR(s.smbios[0].field, "vendor");
+    CHECK_STR(s.smbios[0].value, "Maker");
+    CHECK_INT(s.smbios[1].type, 1);
+    CHECK_STR(s.smbios[1].field, "serial");
+    CHECK_STR(s.smbios[1].value, "007");
+}
+
 TEST(vm_spec_refuses)
 {
     AUTO(vm_parts_done) struct vm_parts p = make_parts();

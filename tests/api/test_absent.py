@@ -19,6 +19,7 @@ def refs(api):
     found = {cls: api.call(cls + ".get_all")[0] for cls in ("host", "pool", "SR", "network", "PIF")
              if api.call(cls + ".get_all")}
     found["VM"] = api.new_vm("wants what is not there")
+    found["VM_appliance"] = api.call("VM_appliance.create", {"name_label": "of them", "name_description": ""})
     found["VDI"] = api.call("VDI.create", {"SR": api.call("pool.get_default_SR", api.pool()), "virtual_size": 1 << 22,
                                            "type": "user"})
     return found

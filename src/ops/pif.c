@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Network cards of the host as records: found, made known, forgotten. Nothing here touches a device; guests do not use
+ * them yet. Any thread. */
+#include "ops/pif.h"
+
+#include <string.h>
+
+#include "api/errors.h"
+#include "api/ops.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ops/call.h"
+#include "ops/host_ctx.h"
+
+static struct ref pif_of(const struct ref *host, const char *device) REQUIRES(db_mutex)
+{
+    struct ref found = REF_NULL;
+    for (struct db_iter it = db_first(CLASS_PIF); it.rec; db_next(&it)) {
+        const struct pif_rec *p = it.rec;
+        if (str_eq(p->device, device) && ref_eq(&p->host, host) && p->physical)
+            found = it.ref;
+    }
+    return found;
+}
+
+static struct ref make_metrics(struct tx *tx) REQUIRES(db_mutex)
+{
+    return tx_create(tx, CLASS_PIF_METRICS, record_new(&schema_classes[CLASS_PIF_METRICS]),
+                     NULL);
+}
+
+static struct ref network_for(struct tx *tx, const char *device, size_t i)
+    REQUIRES(db_mutex)
+{
+    AUTO(free_str) char *name = str_fmt("Pool-wide network associated with %s", device);
+    struct ref known;
+    if (db_find_name(CLASS_NETWORK, name, 0, &known)) /* of a card that was forgotten */
+        return known;
+    struct network_rec *n = record_new(&schema_classes[CLASS_NETWORK]);
+    str_put(&n->name_label, name);
+    str_give(&n->bridge, str_fmt("xenbr%zu", i));
+    return tx_create(tx, CLASS_NETWORK, n, NULL);
+}
+
+static struct ref make_pif(struct tx *tx, const struct ref *host,
+                           const struct inventory_nic *nic, size_t i) REQUIRES(db_mutex)
+{
+    struct pif_rec *p = record_new(&schema_classes[CLASS_PIF]);
+    p->network = network_for(tx, nic->name, i);
+    p->metrics = make_metrics(tx);
+    p->host = *host;
+    p->VLAN = -1;
+    p->physical = true;
+    str_put(&p->device, nic->name);
+    return tx_create(tx, CLASS_PIF, p, NULL);
+}
+
+static void tell_truth(struct tx *tx, const struct ref *ref,
+                       const struct inventory_nic *nic) REQUIRES(db_mutex)
+{
+    tx_set_str(tx, ref, CLASS_PIF, F_PIF_MAC, nic->mac);
+    tx_set_int(tx, ref, CLASS_PIF, F_PIF_MTU, nic->mtu);
+    tx_set_str(tx, ref, CLASS_PIF, F_PIF_IP, nic->ip);
+    tx_set_str(tx, ref, CLASS_PIF, F_PIF_NETMASK, nic->netmask);
+    tx_set_bool(tx, ref, CLASS_PIF, F_PIF_CURRENTLY_ATTACHED, nic->up);
+    tx_set_enum(tx, ref, CLASS_PIF, F_PIF_IP_CONFIGURATION_MODE,
+                nic->ip[0] ? IP_CONFIGURATION_MODE_DHCP : IP_CONFIGURATION_MODE_NONE);
+    const struct pif_rec *pif = db_get(CLASS_PIF, ref);
+    if (ref_is_null(&pif->metrics))
+        return;
+    tx_set_bool(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_CARRIER, nic->carrier);
+    tx_set_int(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_SPEED, nic->speed_mbit);
+    tx_set_int(tx, &pif->metrics, CLASS_PIF_METRICS, F_PIF_METRICS_LAST_UPDATED,
+               clock_wall_us());
+}
+
+void pif_scan(struct tx *tx, const struct ref *host, const struct inventory *inv)
+{
+    bool managed = false;
+    for (size_t i = 0; i < inv->n_nics; i++) {
+        const struct inventory_nic *nic = &inv->nics[i];
+        if (!nic->physical)
+            continue;
+        struct ref ref = pif_of(host, nic->name);
+        if (ref_is_null(&ref))
+            ref = make_pif(tx, host, nic, i);
+        bool management = !managed && nic->ip[0];
+        managed |= management;
+        tell_truth(tx, &ref, nic);
+        tx_set_bool(tx, &ref, CLASS_PIF, F_PIF_MANAGEMENT, management);
+    }
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------- */
+
+int op_pif_scan(struct call *call, const struct pif_scan_args *a, struct err *err)
+{
+    AUTO(inventory_done) struct inventory inv = { 0 };
+    if (inventory_read(&inv, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    if (!call_get(CLASS_HOST, &a->host, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    pif_scan(tx, &a->host, &inv);
+    return tx_commit(tx, err);
+}
+
+static bool mac_valid(const char *mac)
+{
+    for (size_t i = 0; i < 17; i++)
+        if (i % 3 == 2 ? mac[i] != ':' : !mac[i] || !strchr("0123456789abcdef", mac[i]))
+            return false;
+    return mac[17] == '\0';
+}
+
+int op_pif_introduce(struct call *call, const struct pif_introduce_args *a,
+                     struct ref *result, struct err *err)
+{
+    AUTO(inventory_done) struct inventory inv = { 0 };
+    AUTO(free_str) char *mac = str_dup(a->MAC);
+    for (char *p = mac; *p; p++)
+        *p = *p >= 'A' && *p <= 'F' ? (char)(*p - 'A' + 'a') : *p;
+    if (inventory_read(&inv, err))
+        return -1;
+    const struct inventory_nic *nic = NULL;
+    size_t at = 0;
+    for (size_t i = 0; i < inv.n_nics; i++)
+        if (str_eq(inv.nics[i].name, a->device)) {
+            nic = &inv.nics[i];
+            at = i;
+        }
+    if (!mac_valid(mac[0] || !nic ? mac : nic->mac))
+        return err_set(err, ERR_MAC_INVALID, mac);
+    struct tx *tx = call_tx(call);
+    int rc = call_get(CLASS_HOST, &a->host, err) ? 0 : -1;
+    struct ref known = rc == 0 ? pif_of(&a->host, a->device) : REF_NULL;
+    if (rc == 0 && !ref_is_null(&known))
+        rc = err_set(err, ERR_DUPLICATE_PIF_DEVICE_NAME, a->device);
+    if (rc == 0 && (!nic || (mac[0] && !str_eq(nic->mac, mac))))
+        rc = err_set(err, ERR_INVALID_VALUE, nic ? "MAC" : "device", nic ? mac : a->device);
+    if (rc) {
+        tx_abort(tx);
+        return -1;
+    }
+    *result = make_pif(tx, &a->host, nic, at);
+    tell_truth(tx, result, nic);
+    tx_set_bool(tx, result, CLASS_PIF, F_PIF_MANAGED, a->managed);
+    return tx_commit(tx, err);
+}
+
+static void drop(struct tx *tx, const struct ref *self) REQUIRES(db_mutex)
+{
+    struct ref metrics = ((const struct pif_rec *)db_get(CLASS_PIF, self))->metrics;
+    if (!ref_is_null(&metrics))
+        tx_destroy(tx, &metrics);
+    tx_destroy(tx, self);
+}
+
+/* The card stays in the machine: scan finds it again. */
+int op_pif_forget(struct call *call, const struct pif_forget_args *a, struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(&a->self, text);
+    struct tx *tx = call_tx(call);
+    const struct pif_rec *p = call_get(CLASS_PIF, &a->self, err);
+    const char *code = !p                                ? NULL
+                       : p->management                   ? ERR_PIF_IS_MANAGEMENT_INTERFACE
+                       : !ref_is_null(&p->bond_slave_of) ? ERR_PIF_ALREADY_BONDED
+                       : p->VLAN_slave_of.n              ? ERR_PIF_VLAN_STILL_EXISTS
+                                                         : NULL;
+    if (!p || code) {
+        tx_abort(tx);
+        return p ? err_set(err, code, text) : -1;
+    }
+    drop(tx, &a->self);
+    return tx_commit(tx, err);
+}
+
+int op_pif_db_forget(struct call *call, const struct pif_db_forget_args *a, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (!call_get(CLASS_PIF, &a->self, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    drop(tx, &a->self);
+    return tx_commit(tx, err);
+}
+
+/* What the references must name; null only where the record may do without. */
+static int check_refs(const struct pif_db_introduce_args *a, struct err *err)
+    REQUIRES(db_mutex)
+{
+    if (!call_get(CLASS_NETWORK, &a->network, err) || !call_get(CLASS_HOST, &a->host, err))
+        return -1;
+    if (!ref_is_null(&a->bond_slave_of) && !call_get(CLASS_BOND, &a->bond_slave_of, err))
+        return -1;
+    if (!ref_is_null(&a->VLAN_master_of) && !call_get(CLASS_VLAN, &a->VLAN_master_of, err))
+        return -1;
+    return 0;
+}
+
+static void copy_field(struct pif_rec *p, unsigned field, const void *value)
+{
+    const struct field_def *f = &schema_classes[CLASS_PIF].fields[field];
+    void *to = record_field(f, p);
+    value_done(f->ty, to);
+    value_copy(f->ty, to, value);
+}
+
+int op_pif_db_introduce(struct call *call, const struct pif_db_introduce_args *a,
+                        struct ref *result, struct err *err)
+{
+    const struct {
+        unsigned field;
+        const void *value;
+    } rows[] = {
+        { F_PIF_DEVICE, &a->device },
+        { F_PIF_NETWORK, &a->network },
+        { F_PIF_HOST, &a->host },
+        { F_PIF_MAC, &a->MAC },
+        { F_PIF_MTU, &a->MTU },
+        { F_PIF_VLAN, &a->VLAN },
+        { F_PIF_PHYSICAL, &a->physical },
+        { F_PIF_IP_CONFIGURATION_MODE, &a->ip_configuration_mode },
+        { F_PIF_IP, &a->IP },
+        { F_PIF_NETMASK, &a->netmask },
+        { F_PIF_GATEWAY, &a->gateway },
+        { F_PIF_DNS, &a->DNS },
+        { F_PIF_BOND_SLAVE_OF, &a->bond_slave_of },
+        { F_PIF_VLAN_MASTER_OF, &a->VLAN_master_of },
+        { F_PIF_MANAGEMENT, &a->management },
+        { F_PIF_OTHER_CONFIG, &a->other_config },
+        { F_PIF_DISALLOW_UNPLUG, &a->disallow_unplug },
+        { F_PIF_IPV6_CONFIGURATION_MODE, &a->ipv6_configuration_mode },
+        { F_PIF_IPV6, &a->IPv6 },
+        { F_PIF_IPV6_GATEWAY, &a->ipv6_gateway },
+        { F_PIF_PRIMARY_ADDRESS_TYPE, &a->primary_address_type },
+        { F_PIF_MANAGED, &a->managed },
+        { F_PIF_PROPERTIES, &a->properties },
+    };
+    struct tx *tx = call_tx(call);
+    if (check_refs(a, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    struct pif_rec *p = record_new(&schema_classes[CLASS_PIF]);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        copy_field(p, rows[i].field, rows[i].value);
+    p->metrics = make_metrics(tx);
+    *result = tx_create(tx, CLASS_PIF, p, NULL);
+    return tx_commit(tx, err);
+}
+
+int op_pif_set_disallow_unplug(struct call *call,
+                               const struct pif_set_disallow_unplug_args *a,
+                               struct err *err)
+{
+    return call_set(call, CLASS_PIF, &a->self, F_PIF_DISALLOW_UNPLUG, &a->value, err);
+}
+
+int op_pif_set_primary_address_type(struct call *call,
+                                    const struct pif_set_primary_address_type_args *a,
+                                    struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(&a->self, text);
+    db_lock();
+    const struct pif_rec *p = call_get(CLASS_PIF, &a->self, err);
+    bool management = p && p->management;
+    db_unlock();
+    if (!p)
+        return -1;
+    if (management)
+        return err_set(err, ERR_PIF_IS_MANAGEMENT_INTERFACE, text);
+    return call_set(call, CLASS_PIF, &a->self, F_PIF_PRIMARY_ADDRESS_TYPE,
+                    &a->primary_address_type, err);
+}

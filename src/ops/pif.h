@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Network cards of the host as records. */
+#ifndef OPS_PIF_H
+#define OPS_PIF_H
+
+#include "host/inventory.h"
+#include "model/db.h"
+
+/* Make records of the physical cards that have none, and all of them true. */
+void pif_scan(struct tx *tx, const struct ref *host, const struct inventory *inv)
+    REQUIRES(db_mutex);
+#endif
