@@ -208,3 +208,6 @@ ABSENT("HANDLE_INVALID", ["Repository", "@value"], "The distribution's package m
     "pool.add_repository",
     "pool.remove_repository",
 ])
+ABSENT("OPERATION_NOT_ALLOWED", ["a host alone has no certificate for other members"], "A pool has one host.", [
+    "host.refresh_server_certificate",
+])

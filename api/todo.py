@@ -126,19 +126,6 @@ NOT_YET("HOST", "accounts", [
 ])
 
 NOT_YET("HOST", "the host, the pool and what belongs to them", [
-    "host.emergency_reset_server_certificate",
-    "host.install_server_certificate",
-    "host.refresh_server_certificate",
-    "host.reset_server_certificate",
-    "pool.certificate_install",
-    "pool.certificate_list",
-    "pool.certificate_sync",
-    "pool.certificate_uninstall",
-    "pool.crl_install",
-    "pool.crl_list",
-    "pool.crl_uninstall",
-    "pool.install_ca_certificate",
     "pool.set_ext_auth_max_threads",
     "pool.set_local_auth_max_threads",
-    "pool.uninstall_ca_certificate",
 ])

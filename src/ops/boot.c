@@ -16,6 +16,7 @@
 #include "model/rbac.h"
 #include "model/token.h"
 #include "ops/blob.h"
+#include "ops/certificate.h"
 #include "ops/host_config.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
@@ -298,6 +299,7 @@ int ops_boot(struct err *err)
     tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_MASTER, &host);
     boot_licence(tx, &pool, &host);
     boot_host_config(tx, &host);
+    boot_certificates(tx, &host);
     if (first)
         boot_network(tx);
     boot_drivers(tx);

@@ -24,6 +24,8 @@ struct host_ctx {
     char *
         base_url; /* "https://10.0.0.7" or "https://127.0.0.1:8443": for console.location */
     char *cert_file;
+    /* Show what is in cert_file on new connections. */
+    int (*tls_reload)(struct err *err);
 };
 
 extern struct host_ctx host_ctx;

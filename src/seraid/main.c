@@ -24,6 +24,7 @@
 #include "model/audit.h"
 #include "model/event.h"
 #include "model/task.h"
+#include "ops/certificate.h"
 #include "ops/ops.h"
 #include "ops/stats.h"
 #include "seraid/dispatch.h"
@@ -43,7 +44,6 @@
 #define TASKS_MAX       1024
 #define STOP_GRACE_US   (US_PER_SEC)
 #define STOP_AT_MOST_MS 1700
-#define CERT_NAMES_MAX  24
 #define RESTART_STATUS  75 /* packaging/systemd/seraid.service knows it */
 
 static struct {
@@ -204,19 +204,16 @@ static void set_base_url(void)
     host_ctx.base_url = str_fmt("%s://%s%s", tls ? "https" : "http", host, port);
 }
 
+static int reload_certificate(struct err *err)
+{
+    return tls_server_reload(daemon_state.tls, host_ctx.cert_file, host_ctx.cert_file, err);
+}
+
 static int load_certificate(struct err *err)
 {
-    const char *names[CERT_NAMES_MAX] = { host_ctx.inventory.hostname, "localhost",
-                                          "127.0.0.1", "::1" };
-    size_t n = 4;
-
     host_ctx.cert_file = str_fmt("%s/server.pem", host_ctx.state_dir);
-    for (size_t i = 0; i < host_ctx.inventory.n_nics && n < CERT_NAMES_MAX; i++) {
-        if (host_ctx.inventory.nics[i].ip[0])
-            names[n++] = host_ctx.inventory.nics[i].ip;
-    }
-    if (access(host_ctx.cert_file, F_OK) != 0
-        && tls_make_self_signed(host_ctx.cert_file, names, n, err) != 0)
+    host_ctx.tls_reload = reload_certificate;
+    if (access(host_ctx.cert_file, F_OK) != 0 && certificate_self_signed(err) != 0)
         return -1;
     daemon_state.tls = tls_server_new(host_ctx.cert_file, host_ctx.cert_file, err);
     return daemon_state.tls ? 0 : -1;

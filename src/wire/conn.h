@@ -44,6 +44,9 @@ int conn_proxy(struct conn *c, int fd, const struct deadline *d) MUST_CHECK;
 /* key_file may equal cert_file. Errors: SERVER_CERTIFICATE_* codes with a sentence. */
 struct tls_server *tls_server_new(const char *cert_file, const char *key_file,
                                   struct err *err);
+/* Show another certificate on connections that begin from now on; those that live go on. Thread: any. */
+int tls_server_reload(struct tls_server *t, const char *cert_file, const char *key_file,
+                      struct err *err) MUST_CHECK;
 void tls_server_free(struct tls_server *t);
 /* A self-signed certificate (ECDSA P-256, 10 years) for the names and addresses, key and chain in one PEM file, 0600. */
 int tls_make_self_signed(const char *pem_file, const char *const *names, size_t n,

@@ -22,12 +22,14 @@
 
 #include "api/errors.h"
 #include "base/io.h"
+#include "base/lock.h"
 #include "base/mem.h"
 #include "wire/conn_int.h"
 
 #define FINGERPRINT_SIZE (32 * 3) /* with the NUL */
 
 struct tls_server {
+    struct mutex lock; /* of ctx: held for as long as it takes to count one reference */
     SSL_CTX *ctx;
 };
 
@@ -174,7 +176,32 @@ struct tls_server *tls_server_new(const char *cert_file, const char *key_file,
     }
     struct tls_server *t = mem_alloc(sizeof(*t));
     t->ctx = TAKE(ctx);
+    mutex_init(&t->lock);
     return t;
+}
+
+int tls_server_reload(struct tls_server *t, const char *cert_file, const char *key_file,
+                      struct err *err)
+{
+    struct tls_server *fresh = tls_server_new(cert_file, key_file, err);
+    if (!fresh)
+        return -1;
+    mutex_lock(&t->lock);
+    SSL_CTX *old = t->ctx;
+    t->ctx = fresh->ctx;
+    mutex_unlock(&t->lock);
+    fresh->ctx = old;
+    tls_server_free(fresh); /* connections of the old one keep it as long as they need it */
+    return 0;
+}
+
+static SSL_CTX *ctx_of(struct tls_server *t)
+{
+    mutex_lock(&t->lock);
+    SSL_CTX *ctx = t->ctx;
+    (void)SSL_CTX_up_ref(ctx); /* cannot fail on a live one */
+    mutex_unlock(&t->lock);
+    return ctx;
 }
 
 void tls_server_free(struct tls_server *t)
@@ -182,6 +209,7 @@ void tls_server_free(struct tls_server *t)
     if (!t)
         return;
     SSL_CTX_free(t->ctx);
+    mutex_done(&t->lock);
     free(t);
 }
 
@@ -284,7 +312,8 @@ static SSL *ssl_over(SSL_CTX *ctx, int fd)
 struct conn *conn_accept_tls(int fd, struct tls_server *t, const struct deadline *d)
 {
     AUTO(close_fd) int owned = fd;
-    AUTO(free_ssl) SSL *ssl = ssl_over(t->ctx, fd);
+    AUTO(free_ctx) SSL_CTX *ctx = ctx_of(t);
+    AUTO(free_ssl) SSL *ssl = ssl_over(ctx, fd);
     if (!ssl)
         return NULL;
     SSL_set_accept_state(ssl);
