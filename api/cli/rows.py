@@ -757,6 +757,11 @@ COMMANDS = [
 
 # Commands of our own, beside xe's.
 OWN_COMMANDS = [
+    ("history", "", "", "class object since until limit all-fields", ""),
+    ("diff", "", "from", "to class object", ""),
+    ("blame", "", "", "field class object", ""),
+    ("undo", "", "", "change field class object", ""),
+    ("audit-verify", "", "", "filename", ""),
     ("role-create", "", "name-label", "name-description base allow deny",
      "serai.role_create name-label name-description base allow deny > role"),
     ("role-destroy", "", "uuid", "", "serai.role_destroy uuid"),

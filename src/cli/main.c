@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/options.h"
 #include "cli/remote.h"
+#include "model/auditlog.h"
 #include "xe/xe.h"
 
 /* The guest builders lie beside the sources while the program runs from its build directory, else in libexec. */
@@ -50,6 +51,28 @@ static int image_build(int argc, char *const *argv)
     return 1;
 }
 
+/* "audit-verify FILE-OR-DIRECTORY", "audit-verify filename=...": needs no daemon. -1: no file is named. */
+static int audit_verify(int argc, char *const *argv)
+{
+    const char *path = argc > 1 ? argv[1] : NULL;
+    if (path && str_starts(path, "filename="))
+        path += 9;
+    if (!path || *path == '-')
+        return -1;
+    AUTO(err_done) struct err err = { 0 };
+    struct auditlog_report r = { 0 };
+    struct auditlog_query q = { .path = path };
+    if (auditlog_read(&q, &r, &err) < 0) {
+        (void)fprintf(stderr, "Error: %s\n", err.detail);
+        return 1;
+    }
+    AUTO(free_str) char *text = auditlog_report_text(&r);
+    (void)fputs(text, stdout);
+    int status = r.problem ? 1 : 0;
+    auditlog_report_done(&r);
+    return status;
+}
+
 /* "template-import FILE ..." is "template-import filename=FILE ..." */
 static void name_file(struct options *o)
 {
@@ -80,6 +103,11 @@ static int run(struct options *o)
     }
     if (o->argc && str_eq(o->argv[0], "image-build"))
         return image_build(o->argc, o->argv);
+    int verified = o->argc && str_eq(o->argv[0], "audit-verify")
+                       ? audit_verify(o->argc, o->argv)
+                       : -1;
+    if (verified >= 0)
+        return finish(verified);
     name_file(o);
     if (remote_catch_signals() < 0) {
         (void)fprintf(stderr, "Error: signals: %m\n");

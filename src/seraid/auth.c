@@ -11,7 +11,7 @@
 #include "model/rbac.h"
 #include "model/task.h"
 #include "seraid/audit_call.h"
-#include "seraid/explain.h"
+#include "model/explain.h"
 
 static void wipe_str(char **s)
 {

@@ -8,7 +8,7 @@
 #include "ops/call.h"
 
 /* The uuid of the object that a reference names, while it is there. */
-static char *uuid_of(const char *param)
+static char *uuid_of(const char *param, void *arg UNUSED)
 {
     struct ref ref;
     char *uuid = NULL;
@@ -38,7 +38,7 @@ void explain_members(struct buf *out, const struct err *err)
 
     explain_error(&words, err);
     add_member(out, "explain", &words);
-    if (explain_command(&command, err, uuid_of))
+    if (explain_command(&command, err, uuid_of, NULL))
         add_member(out, "command", &command);
 }
 
@@ -66,7 +66,7 @@ int op_serai_explain(struct call *call, const struct serai_explain_args *a,
     (void)err_set_(&asked, def->code, params, n);
     explain_error(&words, &asked);
     put(result, call->def->result, "sentence", &words);
-    if (explain_command(&command, &asked, uuid_of))
+    if (explain_command(&command, &asked, uuid_of, NULL))
         put(result, call->def->result, "command", &command);
     return 0;
 }

@@ -3,7 +3,7 @@
 #ifndef SERAID_EXPLAIN_OP_H
 #define SERAID_EXPLAIN_OP_H
 
-#include "seraid/explain.h"
+#include "model/explain.h"
 
 /* Members for the error of a JSON answer: "explain":"...","command":"...". */
 void explain_members(struct buf *out, const struct err *err);

@@ -3,7 +3,9 @@
  * the command has taken what it knows, so each remembers whether it was used. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
+#include "xe/when.h"
 #include "xe/xe_int.h"
 
 bool word_in(const char *words, const char *word)
@@ -25,14 +27,33 @@ static void add(struct xe *x, const char *key, size_t key_len, const char *value
     vec_push(&x->params, p);
 }
 
+/* --at MOMENT, of list and param commands. */
+static int take_moment(struct xe *x, const char *text, struct err *err)
+{
+    free(x->at);
+    x->at = text ? when_text(text, clock_wall_us()) : NULL;
+    if (x->at)
+        return 0;
+    (void)err_set(err, XE_USAGE);
+    return err_detail(err,
+                      "--at needs a moment, such as '2 hours ago' or 2026-01-31T12:00:00Z");
+}
+
 int xe_params_parse(struct xe *x, int argc, const char *const *argv, struct err *err)
 {
+    size_t n_bare = 0;
     for (int i = 0; i < argc; i++) {
-        const char *a = argv[i], *eq = strchr(a, '=');
-        if (eq && eq > a)
+        const char *a = argv[i], *eq = strchr(a, '='), *bare;
+        if (str_eq(a, "--at") || str_starts(a, "--at=")) {
+            const char *text = a[4] ? a + 5 : i + 1 < argc ? argv[++i] : NULL;
+            if (take_moment(x, text, err) < 0)
+                return -1;
+        } else if (eq && eq > a)
             add(x, a, (size_t)(eq - a), eq + 1);
         else if (str_starts(a, "--") && a[2])
             add(x, a + 2, strlen(a + 2), "true");
+        else if ((bare = xe_bare_word(x->name, n_bare++, a)))
+            add(x, bare, strlen(bare), a);
         else {
             (void)err_set(err, XE_USAGE);
             return err_detail(err, "Syntax error: '%s' is not key=value", a);

@@ -3,6 +3,7 @@
  * the code, which scripts look for. */
 #include <string.h>
 
+#include "model/explain.h"
 #include "model/schema.h"
 #include "xe/xe_int.h"
 
@@ -22,6 +23,12 @@ static char *param_text(struct xe *x, const char *name, const char *value)
                   : str_dup(rec_str(rec, "uuid"));
 }
 
+struct named_params {
+    const struct err *err;
+    char *const *texts;
+    size_t named;
+};
+
 /* text with {0}, {1} replaced. */
 static void add_sentence(struct buf *out, const char *text, char *const *params, size_t n)
 {
@@ -35,6 +42,19 @@ static void add_sentence(struct buf *out, const char *text, char *const *params,
         }
     }
     buf_add_char(out, '\n');
+}
+
+/* The uuid of the object that a reference names. Its class is not known here: what the API says of it is. */
+static char *uuid_of(const char *param, void *arg)
+{
+    const struct named_params *n = arg;
+    for (size_t i = 0; i < n->err->n_params && i < n->named; i++) {
+        if (!str_eq(n->err->params[i], param) || !str_starts(param, "OpaqueRef:"))
+            continue;
+        size_t len = strcspn(n->texts[i], " ");
+        return str_starts(n->texts[i], "OpaqueRef:") ? NULL : str_dupn(n->texts[i], len);
+    }
+    return NULL;
 }
 
 static void add_api_error(struct buf *out, struct xe *x, const struct err *err)
@@ -52,6 +72,11 @@ static void add_api_error(struct buf *out, struct xe *x, const struct err *err)
         buf_addf(out, "%s: %s\n", def->params[i], texts[i]);
     if (def && def->hint && *def->hint)
         add_sentence(out, def->hint, texts, err->n_params);
+    struct named_params n = { err, texts, named };
+    AUTO(buf_done) struct buf command = BUF_INIT(0);
+    if (explain_command(&command, err, uuid_of, &n)
+        && !strstr(buf_str(&command), "OpaqueRef:"))
+        buf_addf(out, "Try: %s\n", buf_str(&command));
     buf_addf(out, "Error code: %s\nError parameters: ", err->code);
     for (size_t i = 0; i < err->n_params; i++) {
         buf_addf(out, "%s%s", i ? ", " : "", err->params[i]);

@@ -73,9 +73,13 @@ int xe_all(struct xe *x, const char *cls, json_t **records_out, struct err *err)
     if (!x->whole)
         x->whole = json_object();
     if (!json_object_get(x->whole, cls)) {
-        AUTO(free_str) char *method = str_fmt("%s.get_all_records", cls);
+        AUTO(free_str)
+        char *method = x->at ? str_dup("serai.get_all_records_at")
+                             : str_fmt("%s.get_all_records", cls);
         json_t *all = NULL;
-        if (xe_call(x, method, json_array(), &all, err) < 0)
+        if (xe_call(x, method, x->at ? json_pack("[ss]", cls, x->at) : json_array(), &all,
+                    err)
+            < 0)
             return -1;
         if (!json_is_object(all)) {
             json_decref(all);
@@ -95,13 +99,13 @@ int xe_record(struct xe *x, const char *cls, const char *ref, json_t **rec_out,
     *rec_out = NULL;
     if (xe_ref_null(ref))
         return 0;
-    if (x->bulk && !(x->whole && json_object_get(x->whole, cls))) {
+    if ((x->bulk || x->at) && !(x->whole && json_object_get(x->whole, cls))) {
         AUTO(err_done) struct err ignored = { 0 }; /* a class without get_all_records */
         json_t *all;
         (void)!xe_all(x, cls, &all, &ignored);
     }
     json_t *records = class_cache(x, cls), *rec = json_object_get(records, ref);
-    if (!rec && !(x->whole && json_object_get(x->whole, cls))) {
+    if (!rec && !x->at && !(x->whole && json_object_get(x->whole, cls))) {
         AUTO(free_str) char *method = str_fmt("%s.get_record", cls);
         AUTO(err_done) struct err e = { 0 };
         if (xe_call(x, method, json_pack("[s]", ref), &rec, &e) < 0) {
@@ -135,9 +139,42 @@ int xe_call_ref(struct xe *x, const char *method, json_t *params, char **ref_out
                     : xe_fail(err, "%s: the server's answer is not a reference", method);
 }
 
+/* The references whose record holds that text in the field, at the moment that is shown. */
+static int past_refs(struct xe *x, const char *cls, const char *field, const char *text,
+                     json_t **refs_out, struct err *err)
+{
+    json_t *all, *rec;
+    const char *ref;
+    if (xe_all(x, cls, &all, err) < 0)
+        return -1;
+    *refs_out = json_array();
+    json_object_foreach(all, ref, rec)
+    {
+        if (str_eq(rec_str(rec, field), text))
+            json_array_append_new(*refs_out, json_string(ref));
+    }
+    return 0;
+}
+
+int xe_named(struct xe *x, const char *cls, const char *name, json_t **refs_out,
+             struct err *err)
+{
+    if (x->at)
+        return past_refs(x, cls, "name_label", name, refs_out, err);
+    AUTO(free_str) char *method = str_fmt("%s.get_by_name_label", cls);
+    return xe_call(x, method, json_pack("[s]", name), refs_out, err);
+}
+
 int xe_by_uuid(struct xe *x, const char *cls, const char *uuid, char **ref_out,
                struct err *err)
 {
+    if (x->at) {
+        AUTO(json_drop) json_t *refs = NULL;
+        if (past_refs(x, cls, "uuid", uuid, &refs, err) < 0)
+            return -1;
+        *ref_out = str_dup(json_string_value(json_array_get(refs, 0)));
+        return *ref_out ? 0 : err_set(err, "UUID_INVALID", cls, uuid);
+    }
     AUTO(free_str) char *method = str_fmt("%s.get_by_uuid", cls);
     return xe_call_ref(x, method, json_pack("[s]", uuid), ref_out, err);
 }
@@ -155,9 +192,8 @@ int xe_by_name(struct xe *x, const char *cls, const char *text, char **ref_out,
             return -1;
         }
     }
-    AUTO(free_str) char *method = str_fmt("%s.get_by_name_label", cls);
     AUTO(json_drop) json_t *refs = NULL;
-    if (xe_call(x, method, json_pack("[s]", text), &refs, err) < 0)
+    if (xe_named(x, cls, text, &refs, err) < 0)
         return -1;
     if (json_array_size(refs) != 1)
         return xe_fail(err,

@@ -142,8 +142,7 @@ static int named(struct xe *x, const struct xe_kind *k, const char *text, json_t
             return -1;
         }
     }
-    AUTO(free_str) char *method = str_fmt("%s.get_by_name_label", k->cls);
-    return xe_call(x, method, json_pack("[s]", text), refs_out, err);
+    return xe_named(x, k->cls, text, refs_out, err);
 }
 
 int xe_select(struct xe *x, const char *kind, bool templates, json_t **refs_out,

@@ -140,8 +140,8 @@ int xe_eval(struct xe *x, const char *cls, const char *ref, json_t *rec, const c
             json_t **out, struct err *err)
 {
     *out = NULL;
-    if (path[0] == '?')
-        return 0;
+    if (path[0] == '?' || (x->at && (path[0] == '!' || str_eq(path, "@attachable"))))
+        return 0; /* what a call says is said of now */
     if (path[0] == '!')
         return eval_call(x, ref, path + 1, out, err);
     for (size_t i = 0; i < ARRAY_SIZE(specials); i++) {

@@ -10,7 +10,8 @@
 const struct xe_function *xe_function(const char *name)
 {
     const struct xe_function *const tables[] = { xe_vm_functions, xe_disk_functions,
-                                                 xe_misc_functions, xe_file_functions };
+                                                 xe_misc_functions, xe_file_functions,
+                                                 xe_past_functions };
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
         for (const struct xe_function *f = tables[i]; f->name; f++) {
             if (str_eq(f->name, name))
@@ -103,6 +104,8 @@ static int run(struct xe *x, int argc, const char *const *argv, struct err *err)
     const struct xe_command *cmd = xe_command(x->name);
     const char *verb;
     const struct xe_kind *k = cmd ? NULL : xe_kind_command(x->name, &verb);
+    if (x->at && (!k || !word_in("list param-list param-get", verb)))
+        return xe_fail(err, "--at goes with KIND-list, KIND-param-list and KIND-param-get");
     if (k)
         return xe_kind_run(x, k, verb, err);
     if (!cmd) {
@@ -140,6 +143,7 @@ int xe_run(const struct xe_env *env, int argc, const char *const *argv)
         free(x.params.v[i].value);
     }
     vec_done(&x.params);
+    free(x.at);
     json_decref(x.cache);
     json_decref(x.whole);
     return rc < 0 ? 1 : 0;

@@ -19,6 +19,7 @@ struct xe {
     const char *name; /* of the command */
     VEC(struct xe_param) params;
     bool minimal, multiple, json;
+    char *at;      /* --at: the moment that is shown; NULL: now */
     bool bulk;     /* many objects are at work: fetch whole classes */
     json_t *cache; /* class -> object of ref -> record */
     json_t *whole; /* classes that the cache has all records of */
@@ -42,6 +43,8 @@ void xe_params_take(struct xe *x,
                     const struct xe_command *cmd); /* mark what the command knows as used */
 int xe_params_all_used(struct xe *x, const struct xe_command *cmd, struct err *err)
     MUST_CHECK;
+/* The parameter that a word without "=" stands for; NULL: none. n counts such words. */
+const char *xe_bare_word(const char *command, size_t n, const char *word);
 bool word_in(const char *words, const char *word);
 
 /* object.c: calls and records. Records are borrowed from the cache. */
@@ -59,6 +62,9 @@ int xe_call_ref(struct xe *x, const char *method, json_t *params /* taken */,
                 char **ref_out, struct err *err) MUST_CHECK;
 int xe_by_uuid(struct xe *x, const char *cls, const char *uuid, char **ref_out,
                struct err *err) MUST_CHECK;
+/* All with that name-label. */
+int xe_named(struct xe *x, const char *cls, const char *name, json_t **refs_out,
+             struct err *err) MUST_CHECK;
 /* Uuid or name-label. Errors when none or several match. */
 int xe_by_name(struct xe *x, const char *cls, const char *text, char **ref_out,
                struct err *err) MUST_CHECK;
@@ -155,7 +161,7 @@ struct xe_function {
     const char *more; /* parameters that the row does not name; "*": filters */
 };
 extern const struct xe_function xe_vm_functions[], xe_disk_functions[], xe_misc_functions[],
-    xe_file_functions[];
+    xe_file_functions[], xe_past_functions[];
 /* Print the uuid of an object. */
 int xe_print_uuid(struct xe *x, const char *cls, const char *ref, struct err *err)
     MUST_CHECK;

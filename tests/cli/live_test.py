@@ -84,6 +84,62 @@ class Live(unittest.TestCase):
         got = json.loads(self.ok("--json", "pool-list", "params=tags,other-config"))[0]
         self.assertEqual((got["tags"], "d" in got["other-config"]), ([], False))
 
+    def test_the_past(self):
+        vm = self.ok("vm-install", "template=Other install media", "new-name-label=past1")
+        self.ok("vm-param-set", "uuid=" + vm, "name-description=first")
+        change, moment = self.ok("history", "vm=past1", "limit=1").split()[:2]
+        self.ok("vm-param-set", "uuid=" + vm, "name-description=second", "other-config:k=v")
+        self.assertIn("name-description: first -> second", self.ok("history", "vm=" + vm))
+        moment = json.loads(self.ok("--json", "history", "vm=past1", "limit=1000"))
+        moment = next(e["time"] for e in moment if str(e["change"]) == change)
+        at = ["--at", moment]
+        self.assertEqual(self.ok("vm-param-get", "uuid=" + vm, "param-name=name-description", *at), "first")
+        self.assertEqual(self.ok("vm-list", "name-label=past1", "params=name-description", "--minimal", *at), "first")
+        self.assertIn("name-label ( RW): past1", self.ok("vm-param-list", "uuid=" + vm, *at))
+        self.assertEqual(self.ok("vm-list", "name-label=past1", "--minimal", "--at", "2 hours ago"), "")
+        self.assertIn("name-description: first -> second", self.ok("diff", "vm=past1", moment))
+        self.assertIn(vm, self.ok("diff", "2 hours ago", "now"))
+        blamed = self.ok("blame", "vm=past1", "name-description")
+        self.assertRegex(blamed, r"^[0-9]+  \S+Z  root  VM.set_name_description  name-description: second$")
+        self.assertIn("user-version", self.ok("blame", "vm=past1"))
+        self.assertEqual(self.ok("undo", "vm=past1", "name-description"), "VM.set_name_description")
+        self.assertEqual(self.ok("vm-param-get", "uuid=" + vm, "param-name=name-description"), "first")
+        p = self.run_cli("undo", change)
+        self.assertEqual((p.returncode, self.ok("vm-param-get", "uuid=" + vm, "param-name=name-description")),
+                         (0, "Starting values for any system, without a disk"), p.stderr)
+        p = self.run_cli("vm-start", "uuid=" + vm, *at)
+        self.assertIn("--at goes with", p.stderr)
+        self.assertIn("no moment", self.run_cli("history", "since=soon").stderr)
+        self.assertIn("Unknown parameter: unicorn", self.run_cli("history", "unicorn=x").stderr)
+        self.ok("vm-uninstall", "uuid=" + vm, "--force")
+        self.assertIn("destroy VM %s (past1)" % vm, self.ok("history", "vm=past1", "limit=1"))
+        p = self.run_cli("vm-start", "uuid=" + vm)
+        self.assertEqual(p.returncode, 1)
+
+    def test_errors_name_the_command_that_helps(self):
+        vm = self.ok("vm-install", "template=Other install media", "new-name-label=errs")
+        p = self.run_cli("vm-unpause", "vm=errs")
+        self.assertIn("Try: serai vm-param-get uuid=%s param-name=power-state\n" % vm, p.stderr)
+        self.ok("vm-uninstall", "uuid=" + vm, "--force")
+
+    def test_the_audit_log(self):
+        pool = self.ok("pool-list", "--minimal")
+        self.ok("pool-param-set", "uuid=" + pool, "name-description=audited")
+        self.assertIn("The audit log is whole.", self.ok("audit-verify"))
+        log, text = self.dir + "/audit.log", self.dir + "/copy"
+        self.ok("audit-log-get", "filename=" + log, "since=an hour ago")
+        with open(log, encoding="utf-8") as f:
+            self.assertIn("'pool.set_name_description'", f.read())
+        shutil.copytree(self.dir + "/state/audit", text)
+        self.assertIn("whole", self.ok("audit-verify", text))
+        with open(text + "/audit-000001.log", "r+b") as f:
+            data = f.read()
+            f.seek(data.index(b"audited"))
+            f.write(b"hidden!")
+        p = self.run_cli("audit-verify", "filename=" + text)
+        self.assertEqual(p.returncode, 1)
+        self.assertIn("NOT WHOLE", p.stdout)
+
     def test_a_machine_from_its_image_to_its_end(self):
         disk, back = self.dir + "/disk", self.dir + "/back"
         with open(disk, "wb") as f:

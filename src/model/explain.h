@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An error in words: the sentence of its code with the parameters put in, what to do, and the detail. Pure. */
-#ifndef SERAID_EXPLAIN_H
-#define SERAID_EXPLAIN_H
+#ifndef MODEL_EXPLAIN_H
+#define MODEL_EXPLAIN_H
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -11,6 +11,7 @@ void explain_fill(struct buf *out, const char *sentence, const struct err *err);
 void explain_error(struct buf *out, const struct err *err);
 /* The command that helps. Parameters come through name (given text; NULL result: as it is). False: there is none, or one of
  * its parameters is missing. */
-typedef char *(*explain_name_fn)(const char *param);
-bool explain_command(struct buf *out, const struct err *err, explain_name_fn name);
+typedef char *(*explain_name_fn)(const char *param, void *arg);
+bool explain_command(struct buf *out, const struct err *err, explain_name_fn name,
+                     void *arg);
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "seraid/explain.h"
+#include "model/explain.h"
 
 #include <string.h>
 
@@ -66,7 +66,7 @@ TEST(unknown_code_keeps_its_detail)
     CHECK_STR(buf_str(&out), "the detail");
 }
 
-static char *upper(const char *param)
+static char *upper(const char *param, void *arg)
 {
     return str_eq(param, "OpaqueRef:x") ? str_dup("UUID-X") : NULL;
 }
@@ -77,7 +77,7 @@ TEST(commands_have_their_parameters)
     AUTO(buf_done) struct buf out = BUF_INIT(0);
 
     (void)err_set(&err, ERR_VM_HALTED, "OpaqueRef:x");
-    CHECK(explain_command(&out, &err, upper));
+    CHECK(explain_command(&out, &err, upper, NULL));
     CHECK_STR(buf_str(&out), "serai vm-start uuid=UUID-X");
 }
 
@@ -90,11 +90,11 @@ TEST(no_command_is_offered_that_is_not_whole_or_does_more)
         AUTO(buf_done) struct buf out = BUF_INIT(0);
 
         (void)err_set(&err, ERR_VM_HALTED, bad[i]);
-        CHECK(!explain_command(&out, &err, NULL));
+        CHECK(!explain_command(&out, &err, NULL, NULL));
         CHECK_INT(out.len, 0);
     }
     AUTO(err_done) struct err none = { 0 };
     AUTO(buf_done) struct buf out = BUF_INIT(0);
     (void)err_set(&none, ERR_VM_HALTED);
-    CHECK(!explain_command(&out, &none, NULL));
+    CHECK(!explain_command(&out, &none, NULL, NULL));
 }

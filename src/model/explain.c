@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Words for errors, from the error table. */
-#include "seraid/explain.h"
+#include "model/explain.h"
 
 #include <stdlib.h>
 
@@ -70,7 +70,8 @@ static bool is_word(const char *text)
     return *text != '\0';
 }
 
-bool explain_command(struct buf *out, const struct err *err, explain_name_fn name)
+bool explain_command(struct buf *out, const struct err *err, explain_name_fn name,
+                     void *arg)
 {
     const struct error_def *def = schema_error(err->code);
     AUTO(buf_done) struct buf text = BUF_INIT(0);
@@ -80,7 +81,7 @@ bool explain_command(struct buf *out, const struct err *err, explain_name_fn nam
     for (const char *p = def->command; *p; p++) {
         if (p[0] == '{' && p[1] >= '0' && p[1] <= '9' && p[2] == '}') {
             size_t i = (size_t)(p[1] - '0');
-            char *named = i < err->n_params && name ? name(err->params[i]) : NULL;
+            char *named = i < err->n_params && name ? name(err->params[i], arg) : NULL;
             const char *word = named ? named : i < err->n_params ? err->params[i] : "";
             bool good = is_word(word);
 
