@@ -102,12 +102,6 @@ ABSENT("HANDLE_INVALID", ["network_sriov", "@self"], "Parts of network cards are
     "network_sriov.get_remaining_capacity",
 ])
 
-ABSENT("AUTH_IS_DISABLED", [], "No directory is connected.", [
-    "auth.get_group_membership",
-    "auth.get_subject_identifier",
-    "auth.get_subject_information_from_identifier",
-])
-
 ABSENT("LICENCE_RESTRICTION", ["DR"], "Metadata of other pools is not recovered from storage.", [
     "DR_task.create",
     "VM.recover",

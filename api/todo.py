@@ -117,15 +117,10 @@ NOT_YET("HOST", "support", [
     "pool.send_test_post",
 ])
 
-NOT_YET("HOST", "accounts", [
-    "host.disable_external_auth",
-    "host.enable_external_auth",
-    "pool.disable_external_auth",
-    "pool.enable_external_auth",
+NOT_YET("HOST", "looking into a database file", [
     "session.create_from_db_file",
 ])
 
 NOT_YET("HOST", "the host, the pool and what belongs to them", [
-    "pool.set_ext_auth_max_threads",
     "pool.set_local_auth_max_threads",
 ])

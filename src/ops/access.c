@@ -59,8 +59,16 @@ int op_session_get_all_subject_identifiers(
     struct call *call, const struct session_get_all_subject_identifiers_args *a,
     struct set_string *result, struct err *err)
 {
-    (void)call, (void)a, (void)result,
-        (void)err; /* only the built-in user can be logged in: no subjects */
+    (void)call, (void)a, (void)err;
+    const struct ty *ty =
+        schema_classes[CLASS_SESSION].fields[F_SESSION_RBAC_PERMISSIONS].ty;
+    db_lock();
+    for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
+        const struct session_rec *rec = it.rec;
+        if (*rec->auth_user_sid)
+            (void)set_add(ty, result, &rec->auth_user_sid);
+    }
+    db_unlock();
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "model/token.h"
 #include "ops/blob.h"
 #include "ops/certificate.h"
+#include "ops/external_auth.h"
 #include "ops/host_config.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
@@ -308,7 +309,7 @@ int ops_boot(struct err *err)
         return -1;
     db_set_local_host(&host);
     token_init();
-    if (rbac_init(err) || task_init(err) || blob_settle(err))
+    if (external_auth_init(err) || rbac_init(err) || task_init(err) || blob_settle(err))
         return -1;
     (void)FAILPOINT("boot.pool");
     if (boot_storage(err))
@@ -324,6 +325,7 @@ int ops_boot(struct err *err)
 
 void ops_done(void)
 {
+    external_auth_done();
     host_power_done();
     vm_watch_done();
 }
