@@ -34,6 +34,8 @@
 #define SWEEP_US     (5 * US_PER_SEC)
 #define SPARE_FDS    512 /* for the database, machines, files */
 #define MAX_SOCKETS  8
+#define LEAVING_MAX  128
+#define LEAVING_US   US_PER_SEC
 
 struct listener {
     int fd;
@@ -45,6 +47,8 @@ static struct {
     int peers_fd; /* epoll: the parked, and stop_fd with no peer */
     struct mutex m;
     struct list parked; /* under m */
+    struct list leaving;
+    size_t n_leaving;
     struct listener sockets[MAX_SOCKETS];
     size_t n_sockets;
     bool accepting, stopping;
@@ -91,6 +95,8 @@ static void park(struct peer *p, int op)
     struct epoll_event e = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = p };
     bool ok;
 
+    if (p->conn && conn_buffered(p->conn))
+        e.events |= EPOLLOUT; /* at once: the next request has been read already */
     p->parked_us = clock_now_us();
     mutex_lock(&door.m);
     ok = epoll_ctl(door.peers_fd, op, p->conn ? conn_fd(p->conn) : p->fd, &e) == 0;
@@ -121,16 +127,71 @@ bool listen_serve(void *arg UNUSED)
     return true;
 }
 
+/* Refused ones, whose answer is on its way: closing over what they still send would destroy it. Loop thread only. */
+struct leaving {
+    struct list link; /* oldest first */
+    int fd;
+    int64_t until_us;
+};
+
+static void leaving_close(struct leaving *l)
+{
+    loop_del(door.loop, l->fd);
+    close_fd(&l->fd);
+    list_remove(&l->link);
+    door.n_leaving--;
+    free(l);
+}
+
+static void leaving_readable(void *arg, uint32_t events UNUSED)
+{
+    struct leaving *l = arg;
+    char junk[4096];
+    ssize_t n = recv(l->fd, junk, sizeof(junk), MSG_DONTWAIT);
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        leaving_close(l);
+}
+
+static void leaving_late(void *arg UNUSED)
+{
+    int64_t now_us = clock_now_us();
+
+    while (!list_empty(&door.leaving)) {
+        struct leaving *l = list_entry(door.leaving.next, struct leaving, link);
+
+        if (l->until_us > now_us)
+            break;
+        leaving_close(l);
+    }
+}
+
+static void leave(int fd)
+{
+    struct leaving *l = mem_alloc(sizeof(*l));
+
+    *l = (struct leaving){ .fd = fd, .until_us = clock_now_us() + LEAVING_US };
+    list_add_tail(&door.leaving, &l->link);
+    door.n_leaving++;
+    (void)shutdown(fd, SHUT_WR); /* the client sees the end, and ends too */
+    if (loop_add(door.loop, fd, EPOLLIN | EPOLLRDHUP, leaving_readable, l) != 0)
+        leaving_close(l);
+    else
+        (void)loop_timer(door.loop, LEAVING_US + 1, leaving_late, NULL);
+}
+
 /* One answer without reading the request; a client of TLS just sees the end. */
 static void refuse(int fd, enum listen_kind kind)
 {
     static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
                                "Retry-After: 5\r\nConnection: close\r\n\r\n";
+    bool told = kind != LISTEN_TLS
+                && send(fd, busy, sizeof(busy) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
 
-    if (kind != LISTEN_TLS)
-        (void)!send(fd, busy, sizeof(busy) - 1,
-                    MSG_DONTWAIT | MSG_NOSIGNAL); /* politeness only */
-    (void)close(fd);
+    if (told && door.n_leaving < LEAVING_MAX)
+        leave(fd);
+    else
+        (void)close(fd);
 }
 
 /* Of a listening socket, for those accepted from it: quick answers, and an end within two minutes of connections whose
@@ -237,6 +298,7 @@ int listen_init(struct err *err)
     sigset_t set;
 
     list_init(&door.parked);
+    list_init(&door.leaving);
     door.max_peers = peer_limit();
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
@@ -310,6 +372,24 @@ int listen_stop_fd(void)
 void listen_park(struct peer *p)
 {
     park(p, EPOLL_CTL_MOD);
+}
+
+static void rested(void *arg)
+{
+    park(arg, EPOLL_CTL_MOD);
+}
+
+static void rest(void *arg)
+{
+    struct peer *p = arg;
+
+    (void)loop_timer(door.loop, p->rest_us, rested, p); /* never cancelled */
+}
+
+void listen_rest(struct peer *p, int64_t us)
+{
+    p->rest_us = us;
+    loop_post(door.loop, rest, p);
 }
 
 void listen_drop(struct peer *p)

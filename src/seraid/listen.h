@@ -18,6 +18,7 @@ struct peer {
     struct conn *conn;
     enum listen_kind kind;
     int64_t parked_us;
+    int64_t rest_us; /* how long it should not be looked at */
 };
 
 #define LISTEN_MAX_PEERS 20000
@@ -37,5 +38,7 @@ int listen_stop_fd(void);
 
 /* From a worker, for the peer that it was given. Thread: any. */
 void listen_park(struct peer *p);
+void listen_rest(struct peer *p,
+                 int64_t us);     /* the same, and nobody looks at it for so long */
 void listen_drop(struct peer *p); /* closes it */
 #endif

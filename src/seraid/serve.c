@@ -4,11 +4,13 @@
 #include "seraid/serve.h"
 
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "seraid/auth.h"
+#include "seraid/fair.h"
 #include "seraid/handlers.h"
 
 #define LINGER_BYTES (1024 * 1024)
@@ -202,10 +204,20 @@ static bool open_conn(struct peer *p)
     return p->conn != NULL;
 }
 
+/* Of processor time, by this thread. */
+static int64_t used_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* every thread has that clock */
+    return t.tv_sec * US_PER_SEC + t.tv_nsec / 1000;
+}
+
 void serve_peer(void *arg)
 {
     struct peer *p = arg;
     struct http_req *req;
+    int64_t before_us = used_us(), after_us, rest_us;
     bool more = open_conn(p);
 
     if (!more) {
@@ -213,12 +225,18 @@ void serve_peer(void *arg)
         return;
     }
     req = http_req_new();
-    do
+    do {
         more = serve_request(p->conn, req);
-    while (more && conn_buffered(p->conn));
+        after_us = used_us();
+        rest_us = fair_charge(conn_peer(p->conn), http_header(req, "User-Agent"),
+                              after_us - before_us, clock_now_us());
+        before_us = after_us;
+    } while (more && rest_us == 0 && conn_buffered(p->conn));
     http_req_free(req);
-    if (more)
-        listen_park(p);
-    else
+    if (!more)
         listen_drop(p);
+    else if (rest_us > 0)
+        listen_rest(p, rest_us);
+    else
+        listen_park(p);
 }
