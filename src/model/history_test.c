@@ -160,3 +160,106 @@ TEST(old_entries_are_trimmed)
     CHECK_INT(entries(), 0);
     db_close();
 }
+
+/* "one two": names of a class at a moment, in order. */
+static char *names_at(const char *cls, int64_t at)
+{
+    int64_t id = -1;
+    json_t *states, *state;
+    const char *ref;
+    struct buf b = BUF_INIT(0);
+    CHECK(history_moment(at, &id, NULL) == 0);
+    CHECK(history_class_at(cls, id, &states, NULL) == 0);
+    json_object_foreach(states, ref, state)
+    {
+        buf_addf(&b, "%s ", json_string_value(json_object_get(state, "name_label")));
+    }
+    json_decref(states);
+    return buf_take(&b);
+}
+
+TEST(a_class_at_any_moment)
+{
+    test_open(test_dir());
+    int64_t t[5];
+    t[0] = moment();
+    struct tx *tx = tx_begin(&test_who);
+    struct ref a = make_vm(tx, "a");
+    (void)make_vdi(tx, "disk");
+    CHECK(tx_commit(tx, NULL) == 0);
+    t[1] = moment();
+    tx = tx_begin(&test_who);
+    struct ref b = make_vm(tx, "b");
+    tx_set_str(tx, &a, CLASS_VM, F_VM_NAME_LABEL, "c");
+    CHECK(tx_commit(tx, NULL) == 0);
+    t[2] = moment();
+    tx = tx_begin(&test_who);
+    tx_destroy(tx, &a);
+    CHECK(tx_commit(tx, NULL) == 0);
+    tx = tx_begin(&test_who);
+    tx_set_str(tx, &b, CLASS_VM, F_VM_NAME_LABEL, "d");
+    CHECK(tx_commit(tx, NULL) == 0);
+    t[3] = moment();
+    tx = tx_begin(&test_who);
+    tx_destroy(tx, &b);
+    CHECK(tx_commit(tx, NULL) == 0);
+    t[4] = moment();
+    static const char *const want[][2] = {
+        { "", "" }, { "a ", "a " }, { "c b ", "b c " }, { "d ", "d " }, { "", "" }
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(want); i++) {
+        AUTO(free_str) char *got = names_at("VM", t[i]);
+        if (!str_eq(got, want[i][0]) && !str_eq(got, want[i][1]))
+            test_fail(__FILE__, __LINE__, "moment %zu: %s", i, got);
+    }
+    AUTO(free_str) char *disks = names_at("VDI", t[4]);
+    CHECK_STR(disks, "disk ");
+    db_close();
+}
+
+TEST(a_moment_before_what_is_kept_is_refused)
+{
+    struct store_config cfg = { .dir = test_dir(), .history_rows = 3 };
+    AUTO(err_done) struct err err = { 0 };
+    int64_t id;
+    CHECK(db_open_with(&cfg, NULL) == 0);
+    int64_t before = moment();
+    CHECK(history_moment(before, &id, NULL)
+          == 0); /* nothing was ever removed: nothing was there */
+    CHECK_INT(id, 0);
+    struct tx *tx = tx_begin(&test_who);
+    struct ref vm = make_vm(tx, "vm");
+    CHECK(tx_commit(tx, NULL) == 0);
+    for (int i = 1; i <= 10; i++) {
+        tx = tx_begin(&test_who);
+        tx_set_int(tx, &vm, CLASS_VM, F_VM_USER_VERSION, i + 100);
+        CHECK(tx_commit(tx, NULL) == 0);
+    }
+    CHECK(history_moment(before, &id, &err) < 0);
+    CHECK_STR(err.code, "INVALID_VALUE");
+    CHECK(history_moment(moment(), &id, NULL) == 0);
+    CHECK_INT(id, 11);
+    db_close();
+}
+
+TEST(the_pool_says_what_is_kept)
+{
+    int64_t age_us, rows;
+    test_open(test_dir());
+    db_lock();
+    history_rule(&age_us, &rows);
+    db_unlock();
+    CHECK(age_us == 0 && rows == 0);
+    struct tx *tx = tx_begin(&test_who);
+    struct ref pool = tx_create(tx, CLASS_POOL, record_new(&schema_classes[CLASS_POOL]),
+                                NULL);
+    tx_map_put_str(tx, &pool, CLASS_POOL, F_POOL_OTHER_CONFIG, HISTORY_DAYS_KEY, "2");
+    tx_map_put_str(tx, &pool, CLASS_POOL, F_POOL_OTHER_CONFIG, HISTORY_ENTRIES_KEY, "many");
+    CHECK(tx_commit(tx, NULL) == 0);
+    db_lock();
+    history_rule(&age_us, &rows);
+    db_unlock();
+    CHECK_INT(age_us, 2 * 24 * 3600 * US_PER_SEC);
+    CHECK_INT(rows, 0); /* no number: the default */
+    db_close();
+}

@@ -8,10 +8,10 @@
 #include "api/errors.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/explain.h"
 #include "model/rbac.h"
 #include "model/task.h"
 #include "seraid/audit_call.h"
-#include "model/explain.h"
 
 static void wipe_str(char **s)
 {

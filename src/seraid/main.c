@@ -251,7 +251,10 @@ static int open_floors(const struct options *o, struct err *err)
     if (io_mkdirs(host_ctx.kernel_dir, 0700) != 0)
         return cannot_listen(err, host_ctx.kernel_dir);
     if (db_open(host_ctx.state_dir, err) != 0
-        || audit_open(&(struct audit_config){ .state_dir = host_ctx.state_dir }, err) != 0
+        || audit_open(&(struct audit_config){ .state_dir = host_ctx.state_dir,
+                                              .keep_us = o->audit_us },
+                      err)
+               != 0
         || session_init(host_ctx.state_dir, o->password_file, err) != 0
         || look_at_host(o, err) != 0 || open_unix(err) != 0 || load_certificate(err) != 0)
         return -1;

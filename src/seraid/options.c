@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
 
@@ -37,6 +38,7 @@ const char options_help[] =
     "\n"
     "For tests:\n"
     "  --machine fake        machines that are not real\n"
+    "  --audit-days N        how long the audit log is kept (default: 365)\n"
     "  --sample-ms N         measure every N milliseconds as if 5 seconds had passed\n"
     "\n"
     "Prints one line, \"ready\" and its addresses, once it answers. Ends on SIGTERM or "
@@ -51,6 +53,7 @@ enum option_id {
     OPT_HTTP,
     OPT_PASSWORD_FILE,
     OPT_BRAND,
+    OPT_AUDIT_DAYS,
     OPT_USER,
     OPT_ADMIN_GROUP,
     OPT_ROOTD,
@@ -66,22 +69,15 @@ static const struct option_row {
     enum option_id id;
     bool has_value;
 } rows[] = {
-    { "--rootless", OPT_ROOTLESS, false },
-    { "--state", OPT_STATE, true },
-    { "--runtime", OPT_RUNTIME, true },
-    { "--https", OPT_HTTPS, true },
-    { "--http", OPT_HTTP, true },
-    { "--password-file", OPT_PASSWORD_FILE, true },
-    { "--brand", OPT_BRAND, true },
-    { "--user", OPT_USER, true },
-    { "--admin-group", OPT_ADMIN_GROUP, true },
-    { "--rootd", OPT_ROOTD, true },
-    { "--log-level", OPT_LOG_LEVEL, true },
+    { "--rootless", OPT_ROOTLESS, false },  { "--state", OPT_STATE, true },
+    { "--runtime", OPT_RUNTIME, true },     { "--https", OPT_HTTPS, true },
+    { "--http", OPT_HTTP, true },           { "--password-file", OPT_PASSWORD_FILE, true },
+    { "--brand", OPT_BRAND, true },         { "--audit-days", OPT_AUDIT_DAYS, true },
+    { "--user", OPT_USER, true },           { "--admin-group", OPT_ADMIN_GROUP, true },
+    { "--rootd", OPT_ROOTD, true },         { "--log-level", OPT_LOG_LEVEL, true },
     { "--machine", OPT_MACHINE, true }, /* "fake" or "qemu" */
-    { "--sample-ms", OPT_SAMPLE_MS, true },
-    { "--version", OPT_VERSION, false },
-    { "--help", OPT_HELP, false },
-    { "-h", OPT_HELP, false },
+    { "--sample-ms", OPT_SAMPLE_MS, true }, { "--version", OPT_VERSION, false },
+    { "--help", OPT_HELP, false },          { "-h", OPT_HELP, false },
 };
 
 #define BAD(err, ...) \
@@ -145,6 +141,16 @@ static int set_http(struct options *o, const char *value, struct err *err)
     return 0;
 }
 
+static int set_audit_days(struct options *o, const char *value, struct err *err)
+{
+    int64_t days;
+
+    if (!parse_range(value, 1, 36500, &days))
+        return BAD(err, "%s is 1 to 36500, not \"%s\".", "--audit-days", value);
+    o->audit_us = days * 24 * 3600 * US_PER_SEC;
+    return 0;
+}
+
 static int set_sample_ms(struct options *o, const char *value, struct err *err)
 {
     int64_t ms;
@@ -179,6 +185,7 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
                        value);
         return 0;
     case OPT_MACHINE: return set_machine(o, value, err);
+    case OPT_AUDIT_DAYS: return set_audit_days(o, value, err);
     case OPT_SAMPLE_MS: return set_sample_ms(o, value, err);
     case OPT_VERSION: o->version = true; return 0;
     case OPT_HELP: o->help = true; return 0;

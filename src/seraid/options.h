@@ -14,6 +14,7 @@ struct options {
     const char *https, *http;               /* NULL: not given */
     const char *password_file;
     const struct brand *brand; /* never NULL */
+    int64_t audit_us;          /* how long the audit log is kept; 0: as long as it likes */
     enum log_level log_level;
     int64_t
         sample_us; /* tests: a round of measurements so often counts as 5 s; 0: real time */

@@ -35,6 +35,7 @@ TEST(good_lines)
         "--http=127.1.2.3:1",
         "--log-level debug",
         "--brand xenserver",
+        "--audit-days 30",
         "--machine fake",
         "--password-file /x",
         "--help",
@@ -70,6 +71,7 @@ TEST(bad_lines_say_why)
         { "--http 127.evil.example:80", "loopback" },
         { "--http [::]:80", "loopback" },
         { "--brand acme", "xcp-ng, xenserver or serai" },
+        { "--audit-days 0", "1 to 36500" },
         { "--log-level loud", "error, warn, info or debug" },
         { "--machine xen", "fake or qemu" },
     };

@@ -2,10 +2,7 @@
 /* A change of configuration is taken back by the calls that make such changes, through dispatch, in the caller's session: so
  * the caller's role, the checks of each call and the audit log are the ordinary ones. First all fields are looked at, then
  * the calls are made; when one is refused, those before it are taken back too. Runs on a worker, declared blocked. */
-#include "seraid/undo.h"
-
 #include <stdlib.h>
-#include <string.h>
 
 #include "api/errors.h"
 #include "api/ops.h"
@@ -13,7 +10,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "ops/past.h"
 #include "seraid/dispatch.h"
+#include "seraid/undo_value.h"
 
 /* One call to make, and the one that would take it back. */
 struct step {
@@ -45,80 +44,6 @@ static int refuse(struct err *err, const char *fmt, ...)
     AUTO(free_str) char *why = str_vfmt(fmt, ap);
     va_end(ap);
     return err_set(err, ERR_OPERATION_NOT_ALLOWED, why);
-}
-
-/* Values */
-
-static bool is_in(const json_t *set, const json_t *member)
-{
-    size_t i;
-    json_t *e;
-
-    json_array_foreach(set, i, e)
-    {
-        if (json_equal(e, member))
-            return true;
-    }
-    return false;
-}
-
-static json_t *undo_set(const json_t *old, const json_t *new_, const json_t *now)
-{
-    json_t *out = json_array(), *e;
-    size_t i;
-
-    json_array_foreach(now, i, e)
-    {
-        if (is_in(old, e) || !is_in(new_, e))
-            json_array_append(out, e);
-    }
-    json_array_foreach(old, i, e)
-    {
-        if (!is_in(new_, e) && !is_in(out, e))
-            json_array_append(out, e);
-    }
-    return out;
-}
-
-static json_t *undo_map(const json_t *old, const json_t *new_, const json_t *now)
-{
-    json_t *out = json_copy((json_t *)(uintptr_t)now), *both = json_object(), *e;
-    const char *key;
-    bool same = true;
-
-    json_object_update(both, (json_t *)(uintptr_t)old);
-    json_object_update(both, (json_t *)(uintptr_t)new_);
-    json_object_foreach(both, key, e)
-    {
-        json_t *was = json_object_get(old, key), *became = json_object_get(new_, key);
-        json_t *is = json_object_get(now, key);
-
-        if ((was && became && json_equal(was, became)) || (!was && !became))
-            continue;
-        same = same && (became ? is && json_equal(became, is) : !is);
-        if (was)
-            json_object_set(out, key, was);
-        else
-            (void)json_object_del(out, key);
-    }
-    json_decref(both);
-    if (!same) {
-        json_decref(out);
-        return NULL;
-    }
-    return out;
-}
-
-json_t *undo_value(const struct ty *ty, const json_t *old, const json_t *new_,
-                   const json_t *now)
-{
-    if (ty->kind == TY_MAP && json_is_object(old) && json_is_object(new_)
-        && json_is_object(now))
-        return undo_map(old, new_, now);
-    if (ty->kind == TY_SET && json_is_array(old) && json_is_array(new_)
-        && json_is_array(now))
-        return undo_set(old, new_, now);
-    return json_equal(new_, now) ? json_deep_copy(old) : NULL;
 }
 
 /* The plan */

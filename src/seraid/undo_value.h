@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Taking back a change: op_serai_undo (api/serai.py). */
-#ifndef SERAID_UNDO_H
-#define SERAID_UNDO_H
+#ifndef SERAID_UNDO_VALUE_H
+#define SERAID_UNDO_VALUE_H
 
-#include "ops/past.h"
+#include "model/value.h"
 
 /* The value that a field should get: as it was, where nothing changed since. Of maps and sets only what the change touched
  * goes back; other keys and members stay. old, new: of the change; now: the present value. All as stored. NULL: what the
