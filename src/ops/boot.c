@@ -18,6 +18,7 @@
 #include "ops/blob.h"
 #include "ops/certificate.h"
 #include "ops/external_auth.h"
+#include "ops/guest.h"
 #include "ops/host_config.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
@@ -320,7 +321,7 @@ int ops_boot(struct err *err)
     if (boot_adopt(err) || refresh_all(err))
         return -1;
     (void)FAILPOINT("boot.adopted");
-    return vm_watch_init(err);
+    return vm_watch_init(err) || guest_init(err) ? -1 : 0;
 }
 
 void ops_done(void)
@@ -328,4 +329,5 @@ void ops_done(void)
     external_auth_done();
     host_power_done();
     vm_watch_done();
+    guest_done();
 }

@@ -26,6 +26,7 @@
 #define QUIT_TIMEOUT_US  (10 * US_PER_SEC)
 #define SHUTDOWN_TIMEOUT_US \
     (120 * US_PER_SEC) /* for the guest to answer the power button */
+#define AGENT_US        (2 * US_PER_SEC)
 #define BUTTON_AGAIN_US (10 * US_PER_SEC)
 
 /* PV_kernel and PV_ramdisk name files of one folder, by name or by path inside it. */
@@ -284,15 +285,45 @@ int op_vm_unpause(struct call *call, const struct vm_unpause_args *a, struct err
     return record_state(call, &a->vm, VM_POWER_STATE_RUNNING, MESSAGE_VM_NONE, err);
 }
 
+/* The agent's way down, where there is one: it works also for guests that ignore the button. It does not answer when it
+ * obeys, so there is nothing to learn here. True: it was asked. */
+static bool ask_agent(const char *uuid, const struct ref *vm, const char *mode,
+                      const struct deadline *d)
+{
+    AUTO(free_str)
+    char *command = str_fmt(
+        "{\"execute\":\"guest-shutdown\",\"arguments\":{\"mode\":\"%s\"}}", mode);
+    struct deadline answer = deadline_sooner(d, AGENT_US);
+    AUTO(err_done) struct err why = { 0 };
+    char *reply = NULL;
+    db_lock();
+    const struct vm_rec *rec = db_get(CLASS_VM, vm);
+    const struct vm_guest_metrics_rec *gm =
+        rec ? db_get(CLASS_VM_GUEST_METRICS, &rec->guest_metrics) : NULL;
+    bool there = gm && gm->live;
+    db_unlock();
+    if (there && host_ctx.machine->agent(uuid, command, &reply, &answer, &why) == 0)
+        log_debug("VM %s: its agent says %s", uuid, reply);
+    free_str(&reply);
+    return there;
+}
+
 /* Press the power button and wait until the guest has powered itself off. A guest that is still booting does not
  * see the button, so it is pressed again from time to time. */
 static int power_button(struct call *call, const char *uuid, const struct ref *vm,
                         struct err *err)
 {
     struct deadline d = deadline_sooner(&call->deadline, SHUTDOWN_TIMEOUT_US);
+    bool asked = ask_agent(uuid, vm, "powerdown", &d);
     for (;;) {
         struct deadline press = deadline_sooner(&d, BUTTON_AGAIN_US);
         AUTO(err_done) struct err why = { 0 }, waiting = { 0 };
+        /* The agent has its time before the button is pressed as well. */
+        if (asked && host_ctx.machine->wait_off(uuid, &press, &waiting) == 0)
+            return 0;
+        press = deadline_sooner(&d, BUTTON_AGAIN_US);
+        asked = false;
+        err_done(&waiting);
         /* A machine that is gone already, by a hard_shutdown beside us, is off too. */
         if (host_ctx.machine->powerdown(uuid, &d, &why)
             && !str_eq(why.code, ERR_VM_BAD_POWER_STATE)) {

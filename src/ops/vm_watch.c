@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
+#include "ops/guest.h"
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 #include "ops/vm.h"
@@ -33,6 +34,10 @@ static bool worker_runs;
 void vm_watch_event(const struct machine_event *ev, void *arg)
 {
     (void)arg;
+    if (ev->kind == MACHINE_EV_AGENT) {
+        guest_port(ev->uuid, ev->flag);
+        return;
+    }
     struct watch_item *item = mem_alloc(sizeof(*item));
     item->ev = *ev;
     item->detail = str_dup(ev->detail);

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent of a guest reports, how it is asked to power off, and one that says nonsense. The agent is a script in the
+tiny guest; the real one is in the Debian guest's test."""
+import guests
+
+# Speaks on the agent's port as qemu-guest-agent does: the id of a synchronisation comes back after a byte of 255; while
+# nobody is on the other side, reading says that it is the end.
+AGENT = r"""
+exec 3<>/dev/$(ls /dev | grep vport)
+while :; do
+read -r l <&3 || { sleep 0.1; continue; }
+case "$l" in
+*sync-delimited*) i=${l##*:}; printf '\377{"return":%s}\n' "${i%%\}*}" >&3;;
+*guest-info*) echo '{"return":{"version":"7.2.22"}}' >&3;;
+*osinfo*) echo '{"return":{"pretty-name":"Tiny 3","id":"tiny","version-id":"3.1"}}' >&3;;
+*host-name*) echo '{"return":{"host-name":"little"}}' >&3;;
+*interfaces*) echo '{"return":[{"hardware-address":"'$(cat /sys/class/net/eth0/address)'","ip-addresses":[{"ip-address":"10.1.2.3"},{"ip-address":"fd00::1"}]}]}' >&3;;
+*guest-shutdown*) echo AGENT OFF >/dev/ttyS0; busybox poweroff -f;;
+esac
+done
+"""
+HOSTILE = r"""
+exec 3<>/dev/$(ls /dev | grep vport)
+while :; do
+read -r l <&3 || { sleep 0.1; continue; }
+i=${l##*:}; printf '\377{"return":%s}\n' "${i%%\}*}" >&3
+busybox yes '{"return":{"version":{"a":[' | busybox head -c 300000 >&3
+done
+"""
+
+
+def install(line, script):
+    """Lines of the guest's console are short: the script goes over it in pieces."""
+    for text in script.strip().splitlines():
+        quoted = text.replace("'", "'\\''")
+        line.ask("sh echo '%s' >>/agent" % quoted, r"^SH 0\r$")
+    line.ask("sh sh /agent >/dev/null 2>&1 &", r"^SH 0\r$")
+
+
+def metrics(api, vm):
+    ref = vm.get("guest_metrics")
+    return None if ref == "OpaqueRef:NULL" else api.call("VM_guest_metrics.get_record", ref)
+
+
+def test_a_guest_reports_itself(api, vm):
+    vm.add_vif()
+    line = vm.start_up()
+    assert metrics(api, vm) is None
+    install(line, AGENT)
+    record = guests.until("a report", lambda: metrics(api, vm))
+    assert record["os_version"] == {"name": "Tiny 3", "distro": "tiny", "major": "3", "minor": "1"}
+    assert record["networks"] == {"0/ip": "10.1.2.3", "0/ipv4/0": "10.1.2.3", "0/ipv6/0": "fd00::1"}
+    assert record["PV_drivers_version"] == {"major": "7", "minor": "2", "micro": "22", "build": "-1"}
+    assert record["PV_drivers_detected"] and record["live"] and record["other"]["data-ts-hostname"] == "little"
+    vm.call("clean_shutdown")
+    line.expect(r"^AGENT OFF\r$")
+    assert vm.state() == "Halted" and metrics(api, vm) is None
+
+
+def test_a_hostile_guest_harms_nobody(daemon, api, vm):
+    line = vm.start_up()
+    install(line, HOSTILE)
+    other = guests.Guest(daemon, api, "beside it")
+    other.add_vif()
+    try:
+        install(other.start_up(), AGENT)
+        guests.until("a report of the other", lambda: metrics(api, other))
+        assert metrics(api, vm) is None
+        assert vm.state() == "Running"
+    finally:
+        other.remove()
