@@ -106,6 +106,7 @@ ABSENT("LICENCE_RESTRICTION", ["DR"], "Metadata of other pools is not recovered 
     "DR_task.create",
     "VM.recover",
     "VM_appliance.recover",
+    "session.create_from_db_file",
 ])
 ABSENT("HANDLE_INVALID", ["DR_task", "@self"], "Metadata of other pools is not recovered from storage.", [
     "DR_task.destroy",

@@ -117,10 +117,6 @@ NOT_YET("HOST", "support", [
     "pool.send_test_post",
 ])
 
-NOT_YET("HOST", "looking into a database file", [
-    "session.create_from_db_file",
-])
-
 NOT_YET("HOST", "the host, the pool and what belongs to them", [
     "pool.set_local_auth_max_threads",
 ])

@@ -10,6 +10,7 @@
 
 #include <crypt.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/uuid.h"
+#include "model/guess.h"
 #include "model/rbac.h"
 
 #define PASSWORD_MAX    512 /* what crypt(3) takes */
@@ -86,9 +88,18 @@ static int fail(struct err *err, char *text /* taken */)
     return rc;
 }
 
+/* Hashes that were computed: the work of a refusal is the same whether the user is known. */
+static atomic_ulong hashes;
+
+unsigned long session_hashes(void)
+{
+    return atomic_load(&hashes);
+}
+
 static bool hash_text(const char *password, const char *setting,
                       char out[static CRYPT_OUTPUT_SIZE])
 {
+    (void)atomic_fetch_add(&hashes, 1);
     struct crypt_data *data = mem_alloc(sizeof(*data));
     const char *hash = crypt_rn(password, setting, data, sizeof(*data));
     bool good = hash && *hash != '*';
@@ -471,13 +482,18 @@ int session_login(const char *user, const char *password, const char *originator
     AUTO(session_user_done) struct session_user who = { 0 };
     AUTO(err_done) struct err unsure = { 0 };
     struct deadline until = refusal_time(); /* a refusal takes as long for any reason */
+    if (guess_wait(user, client_ip, err) < 0)
+        return -1;
     if (!find_user(user, password, client_ip, &who, &unsure)) {
+        if (!unsure.code)
+            guess_failed(user, client_ip);
         log_info("a login from %s failed", client_ip ? client_ip : "here");
         (void)wrong_password(user, &until, unsure.code ? NULL : err);
         if (unsure.code)
             err_move(err, &unsure);
         return -1;
     }
+    guess_right(user, client_ip);
     if (!who.local_superuser && who.n_roles == 0)
         return err_set(err, ERR_SESSION_AUTHORIZATION_FAILED, user,
                        "The password is right, but this user has no role here");

@@ -82,11 +82,14 @@ void session_set_source(session_source_fn fn) EXCLUDES(db_mutex);
 int session_init(const char *state_dir, const char *password_file, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
 
-/* Errors: SESSION_AUTHENTICATION_FAILED(user, reason), SESSION_AUTHORIZATION_FAILED(user, why). Known and unknown users take the same time; a failure
- * blocks for fail_delay_us, with no lock held. client_ip: for the log; may be NULL. */
+/* Errors: SESSION_AUTHENTICATION_FAILED(user, reason), SESSION_AUTHORIZATION_FAILED(user, why), TOO_BUSY. Known and unknown users take the same time; a failure
+ * blocks for fail_delay_us, with no lock held. Who fails often waits before
+ * the next try (guess.h). client_ip: may be NULL. */
 int session_login(const char *user, const char *password, const char *originator,
                   const char *client_ip, struct session *out, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
+/* So many passwords have been hashed: every refusal costs one, of known and of unknown users. For tests and figures. */
+unsigned long session_hashes(void);
 /* Without a password: the peer of the local socket is our uid or root. */
 int session_login_local(const char *originator, struct session *out, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);

@@ -8,6 +8,7 @@
 #include "api/records.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "model/guess.h"
 #include "model/model_test.h"
 #include "model/rbac.h"
 
@@ -174,6 +175,45 @@ TEST(users_of_the_system)
     CHECK_STR(err.code, ERR_CHANGE_PASSWORD_REJECTED);
     err_done(&err);
     session_set_source(NULL);
+    db_close();
+}
+
+TEST(known_and_unknown_users_cost_the_same_hash)
+{
+    static const char *const users[] = { "root", "nobody", "", "alice" };
+    start(SESSION_LIMITS);
+    for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
+        struct session s;
+        unsigned long before = session_hashes();
+        CHECK(session_login(users[i], "wrong", "", "10.0.0.1", &s, NULL) < 0);
+        CHECK_INT(session_hashes() - before, 1);
+    }
+    db_close();
+}
+
+TEST(guessing_is_slowed_for_the_guesser_alone)
+{
+    struct session s;
+    struct guess_limits l = GUESS_LIMITS;
+    start(SESSION_LIMITS);
+    l.free_failures = 0;
+    l.step_us = l.most_us = 3600 * US_PER_SEC;
+    guess_set_limits(&l);
+    CHECK(session_login("root", "wrong", "", "10.6.6.6", &s, NULL) < 0);
+    CHECK(guess_wait_us("root", "10.6.6.6") > 1800 * US_PER_SEC);
+    s = login("elsewhere"); /* another address, at once */
+    CHECK(session_login("root", "secret word", "", NULL, &s, NULL) == 0);
+    CHECK(guess_wait_us("root", "10.6.6.6") > 1800 * US_PER_SEC);
+    /* A right password from there is late, not lost. */
+    l.step_us = l.most_us = 100 * US_PER_MS;
+    guess_set_limits(&l);
+    CHECK(session_login("root", "wrong", "", "10.6.6.6", &s, NULL) < 0);
+    int64_t until = clock_now_us() + guess_wait_us("root", "10.6.6.6") - US_PER_MS;
+    CHECK(session_login("root", "secret word", "", "10.6.6.6", &s, NULL) == 0);
+    CHECK(clock_now_us() >= until);
+    CHECK_INT(guess_wait_us("root", "10.6.6.6"), 0);
+    l = GUESS_LIMITS;
+    guess_set_limits(&l);
     db_close();
 }
 
