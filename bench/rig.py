@@ -87,12 +87,23 @@ class Daemon:
             shutil.rmtree(self.state, ignore_errors=True)
             shutil.rmtree(self.runtime, ignore_errors=True)
 
+    def mode(self):
+        return ["--rootless"]
+
+    def kernels(self, files):
+        """Put them where seraid looks: {name: file}."""
+        folder = self.state / "kernels"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for target, source in files.items():
+            shutil.copy(source, folder / target)
+        return folder
+
     def start(self):
         """Returns the seconds until it was ready."""
         with open(self.log, "ab") as log:
             began = now()
             self.process = subprocess.Popen(
-                [self.program, "--rootless", "--state", self.state, "--runtime", self.runtime / "run",
+                [self.program, *self.mode(), "--state", self.state, "--runtime", self.runtime / "run",
                  "--https", "127.0.0.1:0", "--password-file", self.runtime / "password"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
         wait_for([self.process.stdout], began + LIMIT, "seraid ready")
@@ -143,6 +154,36 @@ class Daemon:
         raise BenchError("no VmRSS")
 
 
+class FullDaemon(Daemon):
+    """seraid as a service runs: a user of its own, machines in jails through a serai-rootd of its own. Needs root."""
+    USER = 12345
+
+    def __init__(self):
+        super().__init__()
+        os.environ["SERAI_BUILD"] = str(BUILD)
+        sys.path.append(str(ROOT / "tests" / "jail"))
+        import rootd
+        self.runtime.chmod(0o711)
+        for path in self.state, self.runtime / "password":
+            os.chown(path, self.USER, self.USER)
+        self.rootd = rootd.Rootd(user=self.USER)
+
+    def mode(self):
+        return ["--user", str(self.USER), "--rootd", self.rootd.socket]
+
+    def kernels(self, files):
+        folder = super().kernels(files)
+        for path in folder, *folder.iterdir():
+            os.chown(path, self.USER, self.USER)
+
+    def end_machines(self):
+        for group in self.rootd.cgroups()[:1]:
+            for vm in group.iterdir():
+                if vm.is_dir():
+                    self.rootd.ask("end_vm", ("uuid", vm.name))
+        self.rootd.close()
+
+
 class Inotify:
     """Enough of inotify(7) to see a file being made and written."""
     MODIFY, MOVED_TO, CREATE = 0x2, 0x80, 0x100
@@ -173,10 +214,9 @@ class Vm:
 
     def __init__(self, daemon, api, name, files, args="", memory=128 * MIB):
         self.daemon, self.api = daemon, api
-        folder = daemon.state / "kernels"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for target, source in files.items():
-            shutil.copy(source, folder / target)
+        daemon.kernels(files)
+        # a jail has them under other names
+        self.files = {place: str(daemon.state / "kernels" / name) for place, name in zip(("/kernel", "/initrd"), files)}
         template = api.call("VM.get_by_name_label", "Other install media")[0]
         self.ref = api.call("VM.clone", template, name)
         api.call("VM.set_memory_limits", self.ref, *[memory] * 4)
@@ -234,7 +274,8 @@ class Vm:
     def command_line(self):
         """Of its running QEMU."""
         pid = int((self.dir / "pid").read_text())
-        return [os.fsdecode(a) for a in pathlib.Path("/proc/%d/cmdline" % pid).read_bytes().split(b"\0")[:-1]]
+        words = [os.fsdecode(a) for a in pathlib.Path("/proc/%d/cmdline" % pid).read_bytes().split(b"\0")[:-1]]
+        return [self.files.get(w, w) for w in words]
 
 
 class Bare:

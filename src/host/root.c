@@ -200,9 +200,10 @@ static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct er
     if (!why && (r->fd < 0 || !pid_text || !parse_range(pid_text, 1, INT32_MAX, &pid)))
         why = "an answer without a process";
     if (why) {
+        AUTO(free_str) char *text = str_fmt("QEMU cannot be run: serai-rootd: %s", why);
+
         close_fd(&r->fd);
-        err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, "QEMU cannot be run");
-        return err_detail(err, "serai-rootd: %s", why);
+        return err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, text);
     }
     *proc_out = (struct proc){ .pid = (pid_t)pid, .pidfd = r->fd };
     return 0;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/vm.h"
 
+#include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/errors.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "host/qemu.h"
 
 static const char vm_uuid[] = "11111111-1111-4111-8111-111111111111";
 static const char vbd_uuid[] = "22222222-2222-4222-8222-222222222222";
@@ -175,4 +178,197 @@ TEST(vm_device_names)
     CHECK_STR(name, "xvdz");
     vm_device_name(26, name);
     CHECK_STR(name, "xvdaa");
+}
+
+/* No string of the records of a machine changes the command line outside its own value: hostile text gives what plain text
+ * gives at the same place, but for the value, or is refused. Walks the schema, so that a new field is tried too. */
+
+#define PLAIN "EVIL"
+
+static const char *const hostile[] = {
+    "EVIL,readonly=on",
+    "-EVIL",
+    "EVIL=b,c",
+    "EVIL\n-monitor stdio",
+    ",EVIL",
+    "EVIL\"}",
+    "{EVIL:1}",
+    "json:{EVIL}",
+    "\"},\"EVIL\":\"x\",\"b\":\"",
+    "$(EVIL)",
+    "/EVIL,b",
+    "EVIL,,guest=x",
+    "52:54:00:00:00:EVIL,",
+    "EVIL\\",
+    "%sEVIL%n",
+    "\x1b[EVIL",
+    "EVIL\xff",
+    "EVIL;x|y&z",
+};
+
+/* Keys that mean something to a machine. Not "order": each letter of it means something, and what becomes of it is a number. */
+static const char *const keys[] = {
+    "cores-per-socket",
+    "device-model",
+    "firmware",
+    "vga",
+    "cpu",
+    "localtime",
+    "bus",
+    "disk-bus",
+    "secureboot",
+    "viridian",
+    "serial",
+    "disks",
+    "bios-vendor",
+    "bios-version",
+    "system-manufacturer",
+    "system-product-name",
+    "system-version",
+    "system-serial-number",
+    "baseboard-manufacturer",
+    "baseboard-asset-tag",
+    "enclosure-asset-tag",
+};
+
+/* Put text into the n-th place that this value has for text. False: it has no such place. */
+static bool put_text(const struct field_def *f, void *rec, size_t n, const char *text)
+{
+    void *p = record_field(f, rec);
+
+    if (f->ty->kind == TY_STRING && n == 0) {
+        str_put(p, text);
+    } else if (f->ty->kind == TY_SET && f->ty->elem->kind == TY_STRING && n == 0) {
+        (void)set_add(f->ty, p, &text);
+    } else if (f->ty->kind == TY_MAP && f->ty->key->kind == TY_STRING
+               && f->ty->elem->kind == TY_STRING && n <= ARRAY_SIZE(keys)) {
+        const char *key = n == 0 ? text : keys[n - 1];
+        (void)map_put(f->ty, p, &key, &text);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static void *record_of(struct vm_parts *p, size_t which, enum class_id *cls_out)
+{
+    static const enum class_id classes[] = { CLASS_VM, CLASS_VBD, CLASS_VBD, CLASS_VDI,
+                                             CLASS_VIF };
+
+    void *const records[] = { p->vm, p->disks[0].vbd, p->disks[1].vbd, p->disks[0].vdi,
+                              p->nics[0].vif };
+
+    *cls_out = classes[which];
+    return records[which];
+}
+
+/* The words of the command line, with "?" for each value that is text. False: refused. */
+static bool words_of(size_t which, const struct field_def *f, size_t n, const char *text,
+                     bool *there_out, struct argv *out)
+{
+    AUTO(vm_parts_done) struct vm_parts p = make_parts();
+    AUTO(argv_done) struct argv argv = { 0 };
+    AUTO(err_done) struct err err = { 0 };
+    static struct vm_spec s; /* large */
+    enum class_id cls;
+
+    p.kernel = str_dup("/k");
+    p.disks[0].vdi = record_new(&schema_classes[CLASS_VDI]);
+    p.disks[0].fd = dup(0);
+    memcpy(p.disks[0].serial, "serial", 7);
+    void *rec = record_of(&p, which, &cls);
+
+    *there_out = put_text(f, rec, n, text);
+    if (!*there_out || vm_spec_build(&p, &s, &err) < 0
+        || qemu_argv(&s, "q", &argv, &err) < 0)
+        return false;
+    for (size_t i = 0; i < argv.n; i++) {
+        AUTO(buf_done) struct buf word = BUF_INIT(0);
+        json_t *o = json_loads(argv.v[i], 0, NULL), *member;
+        const char *key;
+
+        if (json_is_object(o)) {
+            json_object_foreach(
+                o, key, member) if (json_is_string(member)
+                                    && str_eq(json_string_value(member), text))(void)
+                json_object_set_new(o, key, json_string("?"));
+            char *dump = json_dumps(o, JSON_SORT_KEYS);
+            buf_add_str(&word, dump);
+            free(dump);
+        } else if (str_eq(argv.v[i], text)) {
+            buf_add_str(&word, "?");
+        } else {
+            buf_add_str(&word, argv.v[i]);
+        }
+        json_decref(o);
+        argv_add(out, buf_str(&word));
+    }
+    return true;
+}
+
+/* The words are "OPTIONS,name=VALUE" and differ in the value alone, in which a comma is written twice. */
+static bool differ_in_last_value(const char *got, const char *plain, const char *text)
+{
+    AUTO(buf_done) struct buf want = BUF_INIT(0);
+    size_t before = strlen(plain) - MIN(strlen(plain), strlen(PLAIN));
+
+    if (before == 0 || plain[before - 1] != '=' || !str_eq(plain + before, PLAIN))
+        return false;
+    buf_add(&want, plain, before);
+    for (const char *c = text; *c; c++)
+        buf_addf(&want, *c == ',' ? ",%c" : "%c", *c);
+    return str_eq(got, buf_str(&want));
+}
+
+/* plain: what plain text gives there, NULL: it is refused. */
+static void try_place(size_t which, const struct field_def *f, size_t n, const char *text,
+                      const struct argv *plain)
+{
+    AUTO(argv_done) struct argv got = { 0 };
+    bool there;
+
+    if (!words_of(which, f, n, text, &there, &got))
+        return; /* refused */
+    bool same = plain && plain->n == got.n;
+    for (size_t i = 0; same && i < got.n; i++)
+        same = str_eq(got.v[i], plain->v[i])
+               || differ_in_last_value(got.v[i], plain->v[i], text);
+    if (!same)
+        test_fail(__FILE__, __LINE__, "record %zu, %s, place %zu: \"%.60s\"", which,
+                  f->name, n, text);
+}
+
+/* Every place of the field; how many. */
+static size_t try_field(size_t which, const struct field_def *f, const char *big)
+{
+    for (size_t n = 0;; n++) {
+        AUTO(argv_done) struct argv plain = { 0 };
+        bool there, taken = words_of(which, f, n, PLAIN, &there, &plain);
+
+        if (!there)
+            return n;
+        for (size_t t = 0; t < ARRAY_SIZE(hostile); t++)
+            try_place(which, f, n, hostile[t], taken ? &plain : NULL);
+        if (n == 0)
+            try_place(which, f, n, big, taken ? &plain : NULL);
+    }
+}
+
+TEST(no_string_of_a_record_becomes_an_option)
+{
+    AUTO(free_str) char *big = mem_alloc((64 << 10) + 1);
+    size_t places = 0;
+
+    memset(big, 'a', 64 << 10);
+    memcpy(big + (32 << 10), ",EVIL=", 6);
+    for (size_t which = 0; which < 5; which++) {
+        AUTO(vm_parts_done) struct vm_parts p = make_parts();
+        enum class_id cls;
+
+        (void)record_of(&p, which, &cls);
+        for (size_t f = 0; f < schema_classes[cls].n_fields; f++)
+            if ((int)f != schema_classes[cls].uuid_field) /* never a caller's */
+                places += try_field(which, &schema_classes[cls].fields[f], big);
+    }
+    CHECK(places > 150);
 }
