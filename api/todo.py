@@ -116,7 +116,3 @@ NOT_YET("HOST", "support", [
     "host.syslog_reconfigure",
     "pool.send_test_post",
 ])
-
-NOT_YET("HOST", "the host, the pool and what belongs to them", [
-    "pool.set_local_auth_max_threads",
-])

@@ -44,6 +44,10 @@ static struct session_limits limits GUARDED_BY(db_mutex) = {
 static char root_hash[CRYPT_OUTPUT_SIZE] GUARDED_BY(db_mutex);
 static char *password_path GUARDED_BY(db_mutex);      /* where the password lies */
 static session_source_fn source GUARDED_BY(db_mutex); /* NULL: the password file */
+
+/* How many ask the password file or the system now; the pool's record says how many may. */
+static int64_t asking GUARDED_BY(db_mutex);
+static struct cond gate_left = { PTHREAD_COND_INITIALIZER };
 static struct list watches GUARDED_BY(db_mutex) = LIST_INIT(watches);
 static const struct session_directory *directories[DIRECTORIES_MAX] GUARDED_BY(db_mutex);
 static size_t n_directories GUARDED_BY(db_mutex);
@@ -418,15 +422,44 @@ static int wrong_password(const char *user, const struct deadline *until, struct
                    "The user name or password is wrong");
 }
 
+static bool gate_full(void) REQUIRES(db_mutex)
+{
+    struct ref ref = db_pool_ref();
+    const struct pool_rec *pool = db_get(CLASS_POOL, &ref);
+    return pool && asking > 0 && asking >= pool->local_auth_max_threads;
+}
+
+static void gate_enter(void) EXCLUDES(db_mutex)
+{
+    db_lock();
+    while (gate_full())
+        cond_wait(&gate_left, &db_mutex);
+    asking++;
+    db_unlock();
+}
+
+static void gate_leave(void) EXCLUDES(db_mutex)
+{
+    db_lock();
+    asking--;
+    cond_broadcast(&gate_left);
+    db_unlock();
+}
+
 /* The password file's user, or the system's. */
 static int find_local_user(const char *user, const char *password, const char *client_ip,
                            struct session_user *out, bool *right_out, struct err *err)
 {
     session_source_fn ask = get_source();
     bool right = false, admin = true;
+    int rc = 0;
+    gate_enter();
     if (!ask)
         right = password_right(user, password);
-    else if (ask(user, password, client_ip, &right, &admin, err) < 0)
+    else
+        rc = ask(user, password, client_ip, &right, &admin, err);
+    gate_leave();
+    if (rc < 0)
         return -1;
     if (right) {
         out->name = str_dup(user);

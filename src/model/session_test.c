@@ -434,3 +434,65 @@ TEST(fifty_logins_take_less_than_a_second)
 #endif
     db_close();
 }
+
+/* ---- how many are asked at the same time ---- */
+
+static struct mutex asked = MUTEX_INIT;
+static struct cond asked_changed = { PTHREAD_COND_INITIALIZER };
+static int asking GUARDED_BY(asked), most GUARDED_BY(asked), go GUARDED_BY(asked);
+
+/* Stays until it is let go. */
+static int slow_system(const char *user, const char *password, const char *from,
+                       bool *right_out, bool *admin_out, struct err *err)
+{
+    (void)user, (void)password, (void)from, (void)err;
+    mutex_lock(&asked);
+    most = MAX(most, ++asking);
+    cond_broadcast(&asked_changed);
+    while (go == 0)
+        cond_wait(&asked_changed, &asked);
+    go--;
+    asking--;
+    mutex_unlock(&asked);
+    *right_out = *admin_out = true;
+    return 0;
+}
+
+static void *log_in(void *arg)
+{
+    struct session s;
+    *(bool *)arg = session_login("ann", "good", "", NULL, &s, NULL) == 0;
+    return NULL;
+}
+
+TEST(no_more_are_asked_at_once_than_the_pool_says)
+{
+    enum { LOGINS = 6, AT_ONCE = 2 };
+
+    pthread_t threads[LOGINS];
+    bool right[LOGINS] = { 0 };
+    session_set_source(slow_system);
+    start(SESSION_LIMITS);
+    struct tx *tx = tx_begin(&test_who);
+    struct pool_rec *pool = record_new(&schema_classes[CLASS_POOL]);
+    pool->local_auth_max_threads = AT_ONCE;
+    (void)tx_create(tx, CLASS_POOL, pool, NULL);
+    CHECK(tx_commit(tx, NULL) == 0);
+    for (size_t i = 0; i < LOGINS; i++)
+        CHECK(thread_start(&threads[i], "login", 0, log_in, &right[i]) == 0);
+    mutex_lock(&asked);
+    while (asking < AT_ONCE)
+        cond_wait(&asked_changed, &asked);
+    go = LOGINS;
+    cond_broadcast(&asked_changed);
+    mutex_unlock(&asked);
+    for (size_t i = 0; i < LOGINS; i++) {
+        (void)pthread_join(threads[i], NULL);
+        CHECK(right[i]);
+    }
+    mutex_lock(&asked);
+    CHECK_INT(most, AT_ONCE);
+    mutex_unlock(&asked);
+    session_set_source(NULL);
+    db_close();
+}

@@ -364,3 +364,16 @@ int op_pool_disable_ssl_legacy(struct call *call,
     db_unlock();
     return call_set(call, CLASS_HOST, &host, F_HOST_SSL_LEGACY, &off, err);
 }
+
+/* ---- how many passwords are judged at the same time (model/session.c keeps to it) ------------------------ */
+
+int op_pool_set_local_auth_max_threads(struct call *call,
+                                       const struct pool_set_local_auth_max_threads_args *a,
+                                       struct err *err)
+{
+    if (a->value >= 1)
+        return call_set(call, CLASS_POOL, &a->self, F_POOL_LOCAL_AUTH_MAX_THREADS,
+                        &a->value, err);
+    AUTO(free_str) char *text = str_fmt("%lld", (long long)a->value);
+    return err_set(err, ERR_INVALID_VALUE, "value", text);
+}

@@ -128,3 +128,11 @@ def test_what_is_off_can_be_switched_off(api, pool):
     assert api.call("pool.get_client_certificate_auth_enabled", pool) is False
     api.call("pool.disable_ssl_legacy", pool)
     assert api.call("host.get_ssl_legacy", api.call("host.get_all")[0]) is False
+
+
+def test_threads_that_judge_passwords(daemon, api, pool):
+    set_threads = "pool.set_local_auth_max_threads"
+    assert fails(api, set_threads, pool, 0) == ["INVALID_VALUE", "value", "0"]
+    api.call(set_threads, pool, 1)
+    assert api.call("pool.get_local_auth_max_threads", pool) == 1
+    daemon.api().close()  # one is enough to log in
