@@ -12,9 +12,7 @@ NOT_YET("MACHINES", "suspending to disk and resuming", [
 
 NOT_YET("MACHINES", "snapshots of machines, and their schedules", [
     "VM.checkpoint",
-    "VM.revert",
     "VM.set_snapshot_schedule",
-    "VM.snapshot",
     "VMSS.snapshot_now",
 ])
 
@@ -91,7 +89,6 @@ NOT_YET("DISKS", "snapshots and changed blocks", [
     "VDI.disable_cbt",
     "VDI.enable_cbt",
     "VDI.list_changed_blocks",
-    "VDI.snapshot",
 ])
 
 NOT_YET("DISKS", "disks served by NBD", [

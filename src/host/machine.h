@@ -84,6 +84,7 @@ struct machine_devices {
 
 struct machine_ops {
     const char *name;
+    bool has_disks; /* its machines read and write: images need their processes */
     /* Start the machine thread. */
     int (*init)(const char *runtime_dir, machine_event_fn fn, void *arg, struct err *err);
     /* Stop the thread and let go of all machines; they run on. */

@@ -187,7 +187,7 @@ static int spawn(struct machine *m, const struct vm_spec *spec, const struct arg
     struct proc proc;
 
     for (unsigned i = 0; i < spec->n_disks; i++)
-        if (spec->disks[i].source == VM_SOURCE_FILE)
+        if (spec->disks[i].source != VM_SOURCE_NONE && !spec->disks[i].nbd)
             fds[vm.n_fds++] = (struct proc_fd){ l->reopened[i] >= 0 ? l->reopened[i]
                                                                     : spec->disks[i].fd,
                                                 QEMU_FD_DISK0 + (int)i };

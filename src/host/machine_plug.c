@@ -163,9 +163,15 @@ static int add_node(const char *uuid, const struct vm_disk *disk, const struct d
                NULL, d, &cause)
                < 0)
         return no_device(err, &cause);
+    AUTO(free_str) char *fd = str_fmt("nbd%u", disk->slot);
+    if (disk->source == VM_SOURCE_NBD && !disk->nbd
+        && machine_qemu_command(uuid, "getfd", json_pack("{ss}", "fdname", fd), disk->fd,
+                                NULL, d, &cause)
+               < 0)
+        return no_device(err, &cause);
     if (FAILPOINT("machine.plug.descriptor"))
         injected(&cause);
-    else if (command(uuid, "blockdev-add", qemu_device_node(disk), d, &cause) == 0)
+    else if (command(uuid, "blockdev-add", qemu_device_node(disk, fd), d, &cause) == 0)
         return 0;
     drop_node(uuid, disk->slot, d);
     return no_device(err, &cause);

@@ -209,6 +209,7 @@ static bool stats(const char *uuid, struct metrics_vcpus *vcpus, struct machine_
 }
 
 const struct machine_ops machine_qemu = {
+    .has_disks = true,
     .name = "qemu",
     .init = machine_reg_init,
     .done = machine_reg_done,

@@ -262,7 +262,8 @@ static int add_blockdev(struct build *b, unsigned index)
         argv_addf(b->argv, "fd=%u,set=%u", (unsigned)QEMU_FD_DISK0 + index,
                   qemu_device_fdset(disk->slot));
     }
-    return option_json(b, "-blockdev", qemu_device_node(disk));
+    AUTO(free_str) char *fd = str_fmt("%u", (unsigned)QEMU_FD_DISK0 + index);
+    return option_json(b, "-blockdev", qemu_device_node(disk, fd));
 }
 
 /* The AHCI port of a CD drive or SATA disk: its slot's own if that is free. -1: all are taken. */

@@ -31,7 +31,7 @@ int qemu_device_check_disk(const struct vm_disk *d, struct err *err)
         return refuse(err, "VDI", d->id);
     if (d->is_cd && d->bus != VM_BUS_SCSI && d->bus != VM_BUS_SATA)
         return refuse(err, "bus", d->id);
-    if (d->source == VM_SOURCE_NBD && (!d->nbd || strlen(d->nbd) > NBD_PATH_MAX))
+    if (d->source == VM_SOURCE_NBD && d->nbd && strlen(d->nbd) > NBD_PATH_MAX)
         return refuse(err, "VDI", d->id);
     if (d->serial && strnlen(d->serial, SERIAL_MAX + 1) > SERIAL_MAX)
         return refuse(err, "serial", d->id);
@@ -103,17 +103,28 @@ static json_t *file_node(const struct vm_disk *disk)
                      disk->read_only || disk->is_cd, "cache", "direct", 0, "no-flush", 0);
 }
 
-json_t *qemu_device_node(const struct vm_disk *disk)
+/* While the server is away, requests wait; a disk process is back in a second. */
+static json_t *nbd_node(const struct vm_disk *disk, const char *name, const char *fd)
+{
+    json_t *o = json_pack("{ss ss sb ss ss}", "driver", "nbd", "node-name", name,
+                          "read-only", disk->read_only || disk->is_cd, "discard", "unmap",
+                          "export", disk->id);
+
+    if (disk->nbd)
+        json_object_set_new(o, "reconnect-delay", json_integer(NBD_RECONNECT_S));
+    json_object_set_new(o, "server",
+                        disk->nbd ? json_pack("{ss ss}", "type", "unix", "path", disk->nbd)
+                                  : json_pack("{ss ss}", "type", "fd", "str", fd));
+    return o;
+}
+
+json_t *qemu_device_node(const struct vm_disk *disk, const char *fd)
 {
     AUTO(free_str) char *name = qemu_device_node_name(disk->slot);
     int read_only = disk->read_only || disk->is_cd;
 
-    /* While the server is away, requests wait; a disk process is back in a second. */
     if (disk->source == VM_SOURCE_NBD)
-        return json_pack("{ss ss sb ss ss si s{ss ss}}", "driver", "nbd", "node-name", name,
-                         "read-only", read_only, "discard", "unmap", "export", disk->id,
-                         "reconnect-delay", NBD_RECONNECT_S, "server", "type", "unix",
-                         "path", disk->nbd);
+        return nbd_node(disk, name, fd);
     return json_pack("{ss ss sb ss ss s{sb sb} so}", "driver", "raw", "node-name", name,
                      "read-only", read_only, "discard", "unmap", "detect-zeroes", "off",
                      "cache", "direct", 0, "no-flush", 0, "file", file_node(disk));

@@ -21,7 +21,8 @@ char *qemu_device_nic_port(unsigned slot);
 unsigned qemu_device_fdset(unsigned slot);
 
 /* The block node: blockdev-add. A file is read from the descriptor in the slot's fdset. */
-json_t *qemu_device_node(const struct vm_disk *disk) MUST_CHECK;
+/* fd: how QEMU knows the descriptor of an NBD connection. */
+json_t *qemu_device_node(const struct vm_disk *disk, const char *fd) MUST_CHECK;
 /* The device: device_add. sata_port: of the AHCI controller, where it is on that. */
 json_t *qemu_device_disk(const struct vm_disk *disk, int sata_port) MUST_CHECK;
 json_t *qemu_device_netdev(const struct vm_nic *nic) MUST_CHECK;

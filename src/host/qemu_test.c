@@ -126,7 +126,8 @@ TEST(golden_nbd)
                                              .serial = "serial" };
     check_golden("argv-nbd.txt", &s);
     s.disks[0].nbd = NULL;
-    CHECK_INT(qemu_argv(&s, "q", &(struct argv){ 0 }, NULL), -1);
+    s.disks[0].fd = 9;
+    check_golden("argv-nbd-fd.txt", &s);
 }
 
 TEST(golden_buses)

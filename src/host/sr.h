@@ -23,7 +23,11 @@ struct sr_volume {
     const char *name; /* scan only: file name for isos; borrowed during the callback */
     uint64_t virtual_size_bytes, used_bytes;
     bool read_only;
+    bool raw;                    /* bytes as they are, not an image */
+    char parent[UUID_TEXT_SIZE]; /* the volume that this one continues; "": none */
 };
+
+enum sr_format { SR_FORMAT_IMAGE, SR_FORMAT_RAW };
 
 typedef void (*sr_progress_fn)(double fraction, void *arg);
 typedef bool (*sr_scan_fn)(const struct sr_volume *v, void *arg);
@@ -44,7 +48,7 @@ struct sr_ops {
                 struct err *err);
     /* Volumes appear whole or not at all, also after a crash. Sizes are rounded up as the driver needs; *size_out true size. */
     int (*volume_create)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
-                         uint64_t *size_out, struct err *err);
+                         enum sr_format format, uint64_t *size_out, struct err *err);
     int (*volume_destroy)(const struct sr_config *sr, const char *vdi,
                           struct err *err); /* fine if absent */
     int (*volume_copy)(const struct sr_config *from, const char *src,
@@ -53,12 +57,28 @@ struct sr_ops {
                        struct err *err); /* sparse, reflink where possible */
     int (*volume_resize)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
                          struct err *err); /* grow only */
-    /* Descriptor for a machine or a transfer. Given. */
+    /* Descriptor of a raw volume for a machine. Given. */
     int (*volume_open)(const struct sr_config *sr, const char *vdi, bool read_only,
                        struct err *err);
+    /* What follows is NULL where volumes cannot be images. */
+    /* The file that a disk process serves. Given; *leaf_out NULL: the volume is raw. */
+    int (*volume_leaf)(const struct sr_config *sr, const char *vdi, char **leaf_out,
+                       struct err *err);
+    /* A new volume that continues parent, which nobody writes to from now on. */
+    int (*volume_child)(const struct sr_config *sr, const char *parent, const char *child,
+                        struct err *err);
+    /* Put what vdi holds into its parent, which has no other child. Its children (all that there are) then continue the
+     * parent and vdi is gone; with none, the parent takes its name. Gives up with TASK_CANCELLED soon after *stop (atomic)
+     * becomes true; can be called again after that, or a crash, as long as vdi is there. */
+    int (*volume_merge)(const struct sr_config *sr, const char *vdi,
+                        const char *const *children, size_t n, const bool *stop,
+                        struct err *err);
+    /* The bytes of a volume of any kind, through its parents. Given. */
+    struct sr_image *(*volume_image)(const struct sr_config *sr, const char *vdi,
+                                     bool write, struct err *err);
 };
 
-extern const struct sr_ops sr_file; /* a directory of raw files */
+extern const struct sr_ops sr_file; /* a directory of VHD images and raw files */
 extern const struct sr_ops sr_ext;  /* the same under the type that XenServer calls it */
 extern const struct sr_ops sr_iso;  /* a directory of ISO images, read-only */
 const struct sr_ops *sr_by_type(const char *type); /* NULL: no such driver */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A directory of raw sparse files, UUID.raw. A volume is made under UUID.raw.tmp, fsynced and renamed, and the
- * directory is fsynced: after a crash it is there whole or not at all; attach removes what was half made. Sizes are multiples
- * of 2 MiB, as XenServer's are, so that a volume can move there. Virtual sizes may exceed the space: files are sparse.
+/* A directory of images, UUID.vhd, and raw sparse files, UUID.raw. A volume is made under a temporary name, fsynced and
+ * linked, and the directory is fsynced: after a crash it is there whole or not at all; attach removes what was half made.
+ * Sizes are multiples of 2 MiB, as XenServer's are, so that a volume can move there. Virtual sizes may exceed the space:
+ * files are sparse.
  *
  * Runs on any thread, owns no state. Calls on one volume are kept apart by the caller. */
-#include "host/sr.h"
+#include "host/sr_image.h"
+#include "host/sr_vhd.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,6 +32,9 @@
 #define COPY_CHUNK (UINT64_C(4) << 20)
 #define SUFFIX     ".raw"
 #define TMP_SUFFIX ".raw.tmp"
+#define VHD        ".vhd"
+#define VHD_TMP    ".vhd.new" /* the library's */
+#define VHD_MOST   (UINT64_C(2040) << 30)
 
 static int fail(struct err *err, const char *what, const char *path)
 {
@@ -70,6 +75,21 @@ static int fail_space(const struct sr_config *sr, uint64_t size, const char *wha
                       const char *path, struct err *err)
 {
     return errno == ENOSPC || errno == EDQUOT ? full(sr, size, err) : fail(err, what, path);
+}
+
+/* What the library says, as the API has it. Takes why. */
+static int image_failed(const struct sr_config *sr, const char *vdi, uint64_t size,
+                        struct err *why, struct err *err)
+{
+    const char *status = why->n_params ? why->params[0] : "";
+
+    if (str_eq(status, "ENOSPC") || str_eq(status, "EDQUOT"))
+        return full(sr, size, err);
+    if (str_eq(status, "ENOENT"))
+        return err_set(err, ERR_VDI_MISSING, sr->uuid, vdi);
+    if (err)
+        err_move(err, why);
+    return -1;
 }
 
 static bool round_size(uint64_t size, uint64_t *out)
@@ -144,7 +164,10 @@ static int attach(const struct sr_config *sr, struct err *err)
     }
     if (access(sr->path, R_OK | W_OK | X_OK) < 0)
         return fail(err, "The directory is not writable", sr->path);
-    return each_entry(sr, TMP_SUFFIX, remove_entry, NULL, err);
+    return each_entry(sr, TMP_SUFFIX, remove_entry, NULL, err) < 0
+                   || each_entry(sr, VHD_TMP, remove_entry, NULL, err) < 0
+               ? -1
+               : 0;
 }
 
 static int detach(const struct sr_config *sr, struct err *err)
@@ -164,7 +187,8 @@ static int destroy(const struct sr_config *sr, struct err *err)
 
     if (access(sr->path, F_OK) < 0 && errno == ENOENT)
         return 0;
-    if (each_entry(sr, SUFFIX, count_entry, &n, err) < 0)
+    if (each_entry(sr, SUFFIX, count_entry, &n, err) < 0
+        || each_entry(sr, VHD, count_entry, &n, err) < 0)
         return -1;
     if (n > 0)
         return err_set(err, ERR_SR_NOT_EMPTY);
@@ -190,11 +214,34 @@ static int space(const struct sr_config *sr, struct sr_space *out, struct err *e
 static void volume_from_stat(struct sr_volume *v, const char *vdi, const struct stat *st)
 {
     *v = (struct sr_volume){ .virtual_size_bytes = (uint64_t)st->st_size,
+                             .raw = true,
                              .used_bytes = (uint64_t)st->st_blocks * 512 };
     memcpy(v->uuid, vdi, sizeof(v->uuid) - 1);
 }
 
+static bool is_image(const struct sr_config *sr, const char *vdi)
+{
+    AUTO(free_str) char *path = volume_path(sr, vdi, VHD);
+
+    return vdi_ok(vdi) && access(path, F_OK) == 0;
+}
+
+static int look_at_image(const struct sr_config *sr, const char *vdi, struct sr_volume *out,
+                         struct err *err)
+{
+    AUTO(free_str) char *path = volume_path(sr, vdi, VHD);
+    AUTO(err_done) struct err why = { 0 };
+    struct sr_volume v = { 0 };
+
+    if (sr_vhd_look(path, &v, &why) < 0)
+        return image_failed(sr, vdi, 0, &why, err);
+    memcpy(v.uuid, vdi, sizeof(v.uuid));
+    *out = v;
+    return 0;
+}
+
 struct scan {
+    const struct sr_config *sr;
     sr_scan_fn fn;
     void *arg;
 };
@@ -202,6 +249,7 @@ struct scan {
 static bool scan_entry(int dir_fd, const char *name, void *arg)
 {
     const struct scan *s = arg;
+    bool raw = str_ends(name, SUFFIX);
     struct sr_volume v;
     struct stat st = { 0 };
     char vdi[UUID_TEXT_SIZE] = "";
@@ -212,16 +260,22 @@ static bool scan_entry(int dir_fd, const char *name, void *arg)
     if (!vdi_ok(vdi) || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0
         || !S_ISREG(st.st_mode))
         return true;
-    volume_from_stat(&v, vdi, &st);
+    if (raw)
+        volume_from_stat(&v, vdi, &st);
+    else if (look_at_image(s->sr, vdi, &v, NULL) < 0)
+        return true;
     v.name = name;
     return s->fn(&v, s->arg);
 }
 
 static int scan(const struct sr_config *sr, sr_scan_fn fn, void *arg, struct err *err)
 {
-    struct scan s = { fn, arg };
+    struct scan s = { sr, fn, arg };
 
-    return each_entry(sr, SUFFIX, scan_entry, &s, err);
+    return each_entry(sr, VHD, scan_entry, &s, err) < 0
+                   || each_entry(sr, SUFFIX, scan_entry, &s, err) < 0
+               ? -1
+               : 0;
 }
 
 static int open_volume(const struct sr_config *sr, const char *vdi, int flags,
@@ -246,8 +300,11 @@ static int volume_stat(const struct sr_config *sr, const char *vdi, struct sr_vo
                        struct err *err)
 {
     struct stat st = { 0 };
-    AUTO(close_fd) int fd = open_volume(sr, vdi, O_RDONLY, &st, err);
+    AUTO(close_fd) int fd = -1;
 
+    if (is_image(sr, vdi))
+        return look_at_image(sr, vdi, out, err);
+    fd = open_volume(sr, vdi, O_RDONLY, &st, err);
     if (fd < 0)
         return -1;
     volume_from_stat(out, vdi, &st);
@@ -306,16 +363,37 @@ static int make_commit(const struct sr_config *sr, const char *vdi, int fd, uint
     return rc;
 }
 
-static int volume_create(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
-                         uint64_t *size_out, struct err *err)
+static int make_image(const struct sr_config *sr, const char *vdi, uint64_t size,
+                      struct err *err)
 {
-    AUTO(close_fd) int fd = -1;
+    AUTO(free_str) char *path = volume_path(sr, vdi, VHD);
+    AUTO(err_done) struct err why = { 0 };
+
+    if (!vdi_ok(vdi))
+        return err_set(err, ERR_INVALID_VALUE, "uuid", vdi);
+    if (size > VHD_MOST)
+        return bad_size(size, err);
+    if (sr_vhd_create(path, size, &why) < 0)
+        return image_failed(sr, vdi, size, &why, err);
+    return 0;
+}
+
+static int make_raw(const struct sr_config *sr, const char *vdi, uint64_t size,
+                    struct err *err)
+{
+    AUTO(close_fd) int fd = make_begin(sr, vdi, size, err);
+
+    return fd < 0 ? -1 : make_commit(sr, vdi, fd, size, err);
+}
+
+static int volume_create(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
+                         enum sr_format format, uint64_t *size_out, struct err *err)
+{
     uint64_t size = 0;
 
     if (!round_size(size_bytes, &size))
         return bad_size(size_bytes, err);
-    fd = make_begin(sr, vdi, size, err);
-    if (fd < 0 || make_commit(sr, vdi, fd, size, err) < 0)
+    if ((format == SR_FORMAT_RAW ? make_raw : make_image)(sr, vdi, size, err) < 0)
         return -1;
     *size_out = size;
     return 0;
@@ -323,14 +401,37 @@ static int volume_create(const struct sr_config *sr, const char *vdi, uint64_t s
 
 static int volume_destroy(const struct sr_config *sr, const char *vdi, struct err *err)
 {
-    AUTO(free_str) char *path = volume_path(sr, vdi, SUFFIX);
+    static const char *const suffixes[] = { VHD, SUFFIX };
 
     if (!vdi_ok(vdi))
         return 0;
-    if (unlink(path) < 0)
-        return errno == ENOENT ? 0 : fail(err, "The volume cannot be removed", path);
-    if (io_fsync_dir(sr->path) < 0)
-        return fail(err, "The directory cannot be written", sr->path);
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        AUTO(free_str) char *path = volume_path(sr, vdi, suffixes[i]);
+
+        if (unlink(path) == 0) {
+            if (io_fsync_dir(sr->path) < 0)
+                return fail(err, "The directory cannot be written", sr->path);
+        } else if (errno != ENOENT) {
+            return fail(err, "The volume cannot be removed", path);
+        }
+    }
+    return 0;
+}
+
+static int resize_image(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
+                        struct err *err)
+{
+    AUTO(free_str) char *path = volume_path(sr, vdi, VHD);
+    AUTO(err_done) struct err why = { 0 };
+    struct sr_volume v;
+    uint64_t size = 0;
+
+    if (look_at_image(sr, vdi, &v, err) < 0)
+        return -1;
+    if (!round_size(size_bytes, &size) || size < v.virtual_size_bytes || size > VHD_MOST)
+        return bad_size(size_bytes, err);
+    if (sr_vhd_resize(path, size, &why) < 0)
+        return image_failed(sr, vdi, size, &why, err);
     return 0;
 }
 
@@ -338,9 +439,12 @@ static int volume_resize(const struct sr_config *sr, const char *vdi, uint64_t s
                          struct err *err)
 {
     struct stat st = { 0 };
-    AUTO(close_fd) int fd = open_volume(sr, vdi, O_RDWR, &st, err);
+    AUTO(close_fd) int fd = -1;
     uint64_t size = 0;
 
+    if (is_image(sr, vdi))
+        return resize_image(sr, vdi, size_bytes, err);
+    fd = open_volume(sr, vdi, O_RDWR, &st, err);
     if (fd < 0)
         return -1;
     if (!round_size(size_bytes, &size) || size < (uint64_t)st.st_size)
@@ -464,10 +568,9 @@ static int copy_into(struct copy *c, const struct stat *st)
     return rc;
 }
 
-static int volume_copy(const struct sr_config *from, const char *src,
-                       const struct sr_config *to, const char *dst,
-                       const struct deadline *d, sr_progress_fn progress, void *arg,
-                       struct err *err)
+static int copy_raw(const struct sr_config *from, const char *src,
+                    const struct sr_config *to, const char *dst, const struct deadline *d,
+                    sr_progress_fn progress, void *arg, struct err *err)
 {
     struct stat st = { 0 };
     AUTO(close_fd) int in = open_volume(from, src, O_RDONLY, &st, err);
@@ -499,15 +602,119 @@ static int volume_copy(const struct sr_config *from, const char *src,
     return 0;
 }
 
+static struct sr_image *volume_image(const struct sr_config *sr, const char *vdi,
+                                     bool write, struct err *err)
+{
+    AUTO(free_str) char *path = volume_path(sr, vdi, VHD);
+    AUTO(err_done) struct err why = { 0 };
+    struct sr_image *i;
+    struct stat st = { 0 };
+
+    if (!is_image(sr, vdi)) {
+        int fd = open_volume(sr, vdi, write ? O_RDWR : O_RDONLY, &st, err);
+
+        return fd < 0 ? NULL : sr_image_raw(fd, (uint64_t)st.st_size);
+    }
+    i = sr_image_vhd(path, write, &why);
+    if (!i)
+        IGNORE(image_failed(sr, vdi, 0, &why, err));
+    return i;
+}
+
+/* The whole disk, with all that its parents hold, as an image of its own. */
+static int copy_image(const struct sr_config *from, const char *src,
+                      const struct sr_config *to, const char *dst, const struct deadline *d,
+                      sr_progress_fn progress, void *arg, struct err *err)
+{
+    AUTO(sr_image_cleanup) struct sr_image *in = volume_image(from, src, false, err);
+    AUTO(sr_image_cleanup) struct sr_image *out = NULL;
+    AUTO(err_done) struct err why = { 0 };
+    uint64_t size = 0;
+
+    if (!in)
+        return -1;
+    if (volume_create(to, dst, sr_image_bytes(in), SR_FORMAT_IMAGE, &size, err) < 0)
+        return -1;
+    out = volume_image(to, dst, true, err);
+    if (out && sr_image_copy(in, out, d, progress, arg, &why) == 0
+        && sr_image_finish(out, &why) == 0)
+        return 0;
+    if (out)
+        IGNORE(image_failed(to, dst, size, &why, err));
+    IGNORE(volume_destroy(to, dst, NULL));
+    return -1;
+}
+
+static int volume_copy(const struct sr_config *from, const char *src,
+                       const struct sr_config *to, const char *dst,
+                       const struct deadline *d, sr_progress_fn progress, void *arg,
+                       struct err *err)
+{
+    return (is_image(from, src) ? copy_image : copy_raw)(from, src, to, dst, d, progress,
+                                                         arg, err);
+}
+
+static int volume_leaf(const struct sr_config *sr, const char *vdi, char **leaf_out,
+                       struct err *err)
+{
+    struct sr_volume v;
+
+    if (volume_stat(sr, vdi, &v, err) < 0)
+        return -1;
+    *leaf_out = v.raw ? NULL : volume_path(sr, vdi, VHD);
+    return 0;
+}
+
+static int volume_child(const struct sr_config *sr, const char *parent, const char *child,
+                        struct err *err)
+{
+    AUTO(free_str) char *path = volume_path(sr, child, VHD);
+    AUTO(free_str) char *above = NULL;
+    AUTO(err_done) struct err why = { 0 };
+    struct sr_volume v;
+
+    if (!vdi_ok(child))
+        return err_set(err, ERR_INVALID_VALUE, "uuid", child);
+    if (volume_stat(sr, parent, &v, err) < 0)
+        return -1;
+    above = volume_path(sr, parent, v.raw ? SUFFIX : VHD);
+    if (sr_vhd_child(above, v.raw, path, &why) < 0)
+        return image_failed(sr, parent, v.virtual_size_bytes, &why, err);
+    return 0;
+}
+
+static int volume_merge(const struct sr_config *sr, const char *vdi,
+                        const char *const *children, size_t n, const bool *stop,
+                        struct err *err)
+{
+    AUTO(free_str) char *path = volume_path(sr, vdi, VHD);
+    AUTO(err_done) struct err why = { 0 };
+    char **paths = mem_array(n + 1, sizeof(*paths));
+    int rc;
+
+    for (size_t i = 0; i < n; i++)
+        paths[i] = volume_path(sr, children[i], VHD);
+    rc = sr_vhd_merge(path, (const char *const *)paths, n, stop, &why);
+    if (rc < 0)
+        IGNORE(image_failed(sr, vdi, 0, &why, err));
+    for (size_t i = 0; i < n; i++)
+        free(paths[i]);
+    free(paths);
+    return rc;
+}
+
 static const char *const capabilities[] = {
-    "VDI_CREATE", "VDI_DELETE", "VDI_ATTACH", "VDI_DETACH", "VDI_RESIZE", "VDI_CLONE", NULL,
+    "VDI_CREATE", "VDI_DELETE", "VDI_ATTACH",   "VDI_DETACH",
+    "VDI_RESIZE", "VDI_CLONE",  "VDI_SNAPSHOT", NULL,
 };
 
 #define FILE_OPS                                                                           \
     .content_type = "user", .capabilities = capabilities, .create = create,                \
     .attach = attach, .detach = detach, .destroy = destroy, .space = space, .scan = scan,  \
     .stat = volume_stat, .volume_create = volume_create, .volume_destroy = volume_destroy, \
-    .volume_copy = volume_copy, .volume_resize = volume_resize, .volume_open = volume_open
+    .volume_copy = volume_copy, .volume_resize = volume_resize,                            \
+    .volume_open = volume_open, .volume_leaf = volume_leaf, .volume_child = volume_child,  \
+    .volume_merge = volume_merge, .volume_image = volume_image
 
 const struct sr_ops sr_file = {
     .type = "file",

@@ -15,7 +15,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "host/sr.h"
+#include "host/sr_image.h"
 
 static int fail(struct err *err, const char *what, const char *path)
 {
@@ -151,7 +151,7 @@ static int volume_stat(const struct sr_config *sr, const char *vdi, struct sr_vo
 }
 
 static int volume_create(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
-                         uint64_t *size_out, struct err *err)
+                         enum sr_format format, uint64_t *size_out, struct err *err)
 {
     return refuse(sr, err);
 }
@@ -192,6 +192,18 @@ static int volume_open(const struct sr_config *sr, const char *vdi, bool read_on
     return fd < 0 ? fail(err, "The image cannot be opened", path) : fd;
 }
 
+static struct sr_image *volume_image(const struct sr_config *sr, const char *vdi,
+                                     bool write, struct err *err)
+{
+    struct stat st = { 0 };
+    int fd = volume_open(sr, vdi, !write, err);
+
+    if (fd >= 0 && fstat(fd, &st) == 0)
+        return sr_image_raw(fd, (uint64_t)st.st_size);
+    close_fd(&fd);
+    return NULL;
+}
+
 static const char *const capabilities[] = { "VDI_ATTACH", "VDI_DETACH", "SR_SCAN", NULL };
 
 const struct sr_ops sr_iso = {
@@ -212,4 +224,5 @@ const struct sr_ops sr_iso = {
     .volume_copy = volume_copy,
     .volume_resize = volume_resize,
     .volume_open = volume_open,
+    .volume_image = volume_image,
 };

@@ -60,7 +60,7 @@ static void create(const struct sr_config *sr, const char *vdi, uint64_t size)
     AUTO(err_done) struct err err = { 0 };
     uint64_t got = 0;
 
-    if (sr_file.volume_create(sr, vdi, size, &got, &err) < 0)
+    if (sr_file.volume_create(sr, vdi, size, SR_FORMAT_RAW, &got, &err) < 0)
         test_fail(__FILE__, __LINE__, "%s: %s", err.code, err.detail);
     CHECK(got >= size && got % (2 * MIB) == 0 && got - size < 2 * MIB + (size == 0));
 }
@@ -104,8 +104,8 @@ TEST(volumes)
     CHECK_INT(sr_file.stat(&sr, VDI_B, &v, NULL), 0);
     CHECK_STR(v.uuid, VDI_B);
     CHECK(v.virtual_size_bytes == 4 * MIB && v.used_bytes == 0 && !v.read_only);
-    expect_code(sr_file.volume_create(&sr, VDI_A, MIB, &size, &twice), &twice,
-                ERR_SR_BACKEND_FAILURE);
+    expect_code(sr_file.volume_create(&sr, VDI_A, MIB, SR_FORMAT_RAW, &size, &twice),
+                &twice, ERR_SR_BACKEND_FAILURE);
     CHECK_INT(n_volumes(&sr_file, &sr), 2);
     put(&sr, "readme.txt", "");
     put(&sr, "something.raw", "");
@@ -143,8 +143,9 @@ TEST(names_from_outside)
 
         expect_code(sr_file.volume_open(&sr, names[i], true, &open_err), &open_err,
                     ERR_VDI_MISSING);
-        expect_code(sr_file.volume_create(&sr, names[i], MIB, &size, &create_err),
-                    &create_err, ERR_INVALID_VALUE);
+        expect_code(
+            sr_file.volume_create(&sr, names[i], MIB, SR_FORMAT_RAW, &size, &create_err),
+            &create_err, ERR_INVALID_VALUE);
         CHECK_INT(sr_file.volume_destroy(&sr, names[i], NULL), 0);
     }
     CHECK_INT(symlink("/etc/passwd", link), 0);
@@ -163,7 +164,7 @@ TEST(sizes_from_outside)
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         AUTO(err_done) struct err err = { 0 };
 
-        if (sr_file.volume_create(&sr, VDI_A, sizes[i], &got, &err)
+        if (sr_file.volume_create(&sr, VDI_A, sizes[i], SR_FORMAT_RAW, &got, &err)
             == 0) { /* the file system can */
             CHECK_INT(sr_file.volume_destroy(&sr, VDI_A, NULL), 0);
             continue;

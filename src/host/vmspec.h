@@ -18,7 +18,7 @@
 enum vm_bus { VM_BUS_VIRTIO, VM_BUS_SCSI, VM_BUS_NVME, VM_BUS_SATA };
 
 /* FILE: a raw file by descriptor. NBD: an export of that name, the disk's id, on a unix socket; when the connection breaks,
- * the machine connects again and its requests wait. */
+ * the machine connects again and its requests wait. Without a path it has fd, a connection, alone. */
 enum vm_source { VM_SOURCE_NONE, VM_SOURCE_FILE, VM_SOURCE_NBD };
 
 struct vm_disk {
@@ -29,8 +29,8 @@ struct vm_disk {
     bool read_only;
     unsigned boot_index;   /* 1.. ; 0: not booted from */
     enum vm_source source; /* NONE: an empty CD drive */
-    int fd;                /* FILE */
-    const char *nbd;       /* NBD: the socket's path as the machine sees it */
+    int fd;                /* FILE, NBD */
+    const char *nbd;       /* NBD: the socket's path as the machine sees it, or NULL */
     const char *serial;    /* shown to the guest, at most 20 characters */
 };
 

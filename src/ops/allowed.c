@@ -46,6 +46,8 @@ static const struct vm_rule vm_rules[] = {
       BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) },
     { VM_OPERATIONS_COPY, HALTED, true, true,
       BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) },
+    { VM_OPERATIONS_SNAPSHOT, ANY, true, false, 0 },
+    { VM_OPERATIONS_REVERT, HALTED, false, true, 0 },
     { VM_OPERATIONS_PROVISION, HALTED, true, true, 0 },
     { VM_OPERATIONS_MAKE_INTO_TEMPLATE, HALTED, true, false, 0 },
     { VM_OPERATIONS_DESTROY, HALTED, true, true, 0 },
@@ -88,6 +90,16 @@ bool vm_starting(const struct vm_rec *vm)
            != 0;
 }
 
+/* What a snapshot is for; it is nothing that could be started, and REVERT is for nothing else. */
+static bool fits_snapshot(const struct vm_rec *vm, int op)
+{
+    static const uint64_t of_snapshots = BIT(VM_OPERATIONS_REVERT)
+                                         | BIT(VM_OPERATIONS_CLONE)
+                                         | BIT(VM_OPERATIONS_COPY)
+                                         | BIT(VM_OPERATIONS_DESTROY);
+    return vm->is_a_snapshot ? (of_snapshots & BIT(op)) != 0 : op != VM_OPERATIONS_REVERT;
+}
+
 static bool vm_blocked(const struct vm_rec *vm, int op, const char **code_out)
 {
     for (size_t i = 0; i < vm->blocked_operations.n; i++)
@@ -108,7 +120,8 @@ static void vm_allowed(const struct ref *self, const void *rec, uint64_t *allowe
     for (size_t i = 0; i < ARRAY_SIZE(vm_rules); i++) {
         const struct vm_rule *r = &vm_rules[i];
         if ((r->states & 1 << vm->power_state) && (vm->is_a_template ? r->template : r->vm)
-            && fits_beside(r, running) && !vm_blocked(vm, r->op, &code)
+            && fits_snapshot(vm, r->op) && fits_beside(r, running)
+            && !vm_blocked(vm, r->op, &code)
             && !(r->op == VM_OPERATIONS_DESTROY && vm->is_default_template))
             *allowed |= BIT(r->op);
     }
@@ -154,6 +167,8 @@ static void vm_why(const struct ref *self, const void *rec, int op, struct err *
                       "this operation is not available on this host yet");
     } else if (vm_blocked(vm, op, &code)) {
         (void)err_set(err, ERR_OPERATION_BLOCKED, text, code);
+    } else if (op == VM_OPERATIONS_REVERT && !vm->is_a_snapshot) {
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED, "only a snapshot can be reverted to");
     } else if (vm->is_a_template && !r->template) {
         (void)err_set(err, ERR_VM_IS_TEMPLATE, text);
     } else if (op == VM_OPERATIONS_DESTROY && vm->is_default_template) {
@@ -295,6 +310,18 @@ static void vif_why(const struct ref *self, const void *rec, int op, struct err 
 
 /* ---- VDI and SR -------------------------------------------------------------------------------------- */
 
+/* Is a machine with the disk just being built? */
+static bool vdi_starting(const struct vdi_rec *vdi) REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < vdi->VBDs.n; i++) {
+        const struct vbd_rec *vbd = db_get(CLASS_VBD, &vdi->VBDs.v[i]);
+        const struct vm_rec *vm = db_get(CLASS_VM, &vbd->VM);
+        if (vm && vm_starting(vm))
+            return true;
+    }
+    return false;
+}
+
 /* Has the machine behind this VBD the disk open, or is it just about to? */
 static bool vbd_holds(const struct vbd_rec *vbd) REQUIRES(db_mutex)
 {
@@ -342,11 +369,14 @@ static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allow
         return;
     bool attached = vm_disk_attached(vdi);
     *allowed |= BIT(VDI_OPERATIONS_UPDATE);
-    if (!attached || vdi->read_only)
+    if (!attached || vdi->read_only || vdi->is_a_snapshot)
         *allowed |= copying;
+    if (!running && !vdi_starting(vdi))
+        *allowed |= BIT(VDI_OPERATIONS_SNAPSHOT);
     if (!attached && !running)
-        *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET)
-                    | BIT(VDI_OPERATIONS_RESIZE);
+        *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET);
+    if (!attached && !running && !vdi->is_a_snapshot)
+        *allowed |= BIT(VDI_OPERATIONS_RESIZE);
 }
 
 static void vdi_why(const struct ref *self, const void *rec, int op, struct err *err)
@@ -384,6 +414,7 @@ static void sr_allowed(const struct ref *self, const void *rec, uint64_t *allowe
     if (plugged && !str_eq(sr->content_type, "iso"))
         *allowed |= BIT(STORAGE_OPERATIONS_VDI_CREATE) | BIT(STORAGE_OPERATIONS_VDI_DESTROY)
                     | BIT(STORAGE_OPERATIONS_VDI_CLONE) | BIT(STORAGE_OPERATIONS_VDI_RESIZE)
+                    | BIT(STORAGE_OPERATIONS_VDI_SNAPSHOT)
                     | BIT(STORAGE_OPERATIONS_DESTROY);
 }
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "host/disks.h"
 #include "model/ops_lock.h"
 #include "model/rbac.h"
 #include "model/token.h"
@@ -290,6 +291,11 @@ static int refresh_all(struct err *err)
     return tx_commit(tx, err);
 }
 
+static bool machine_lives(const char *vm_uuid)
+{
+    return host_ctx.machine->state(vm_uuid) != MACHINE_NONE;
+}
+
 int ops_boot(struct err *err)
 {
     bool first;
@@ -316,9 +322,14 @@ int ops_boot(struct err *err)
     if (boot_storage(err))
         return -1;
     (void)FAILPOINT("boot.storage");
+    if (host_ctx.machine->has_disks && disks_adopt(err))
+        return -1;
     storage_settle();
     (void)FAILPOINT("boot.settled");
-    if (boot_adopt(err) || refresh_all(err))
+    if (boot_adopt(err))
+        return -1;
+    disks_settle(machine_lives);
+    if (refresh_all(err))
         return -1;
     (void)FAILPOINT("boot.adopted");
     return vm_watch_init(err) || guest_init(err) ? -1 : 0;

@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/disks.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
@@ -90,9 +91,15 @@ static int record(struct tx *tx, const struct device *d, bool attached, struct e
 static int plug_disk(struct device *d, const struct deadline *by, struct err *err)
 {
     struct vm_disk disk;
-    if (vm_part_disk_open(&d->disk, err) || vm_spec_disk(d->vm, &d->disk, &disk, err))
+    if (storage_settled(err) || vm_part_disk_open(&d->disk, err))
         return -1;
-    return host_ctx.machine->plug_disk(d->vm->uuid, &disk, by, err);
+    int rc = vm_part_disk_serve(d->vm->uuid, &d->disk, by, err)
+                     || vm_spec_disk(d->vm, &d->disk, &disk, err)
+                 ? -1
+                 : host_ctx.machine->plug_disk(d->vm->uuid, &disk, by, err);
+    if (rc)
+        disks_remove(d->vm->uuid, d->uuid);
+    return rc;
 }
 
 static int plug_nic(struct device *d, const struct deadline *by, struct err *err)
@@ -109,9 +116,12 @@ static int unplug(struct device *d, const struct deadline *by, struct err *err)
     const char *at = d->cls == CLASS_VBD ? d->disk.vbd->userdevice : d->vif->device;
     if (!vm_device_position(at, &slot))
         return err_set(err, ERR_INVALID_DEVICE, at);
-    return d->cls == CLASS_VBD
-               ? host_ctx.machine->unplug_disk(d->vm->uuid, d->uuid, slot, by, err)
-               : host_ctx.machine->unplug_nic(d->vm->uuid, d->uuid, slot, by, err);
+    if (d->cls != CLASS_VBD)
+        return host_ctx.machine->unplug_nic(d->vm->uuid, d->uuid, slot, by, err);
+    if (host_ctx.machine->unplug_disk(d->vm->uuid, d->uuid, slot, by, err))
+        return -1;
+    disks_remove(d->vm->uuid, d->uuid);
+    return 0;
 }
 
 static int do_plug(struct call *call, struct device *d, struct err *err)

@@ -177,10 +177,8 @@ int op_sr_update(struct call *call, const struct sr_update_args *a, struct err *
 /* ---- scan -------------------------------------------------------------------------------------------- */
 
 struct found {
-    char uuid[UUID_TEXT_SIZE];
+    struct sr_volume volume; /* its name is ours */
     char *name;
-    uint64_t virtual_size, used;
-    bool read_only;
     bool is_new; /* of no VDI, and no operation is about to make or remove it */
 };
 
@@ -204,33 +202,40 @@ static bool on_volume(const struct sr_volume *v, void *arg)
     struct scan *s = arg;
     s->v = mem_resize(s->v, s->n + 1, sizeof(*s->v));
     struct found *f = &s->v[s->n++];
-    *f = (struct found){ .name = str_dup(v->name),
-                         .virtual_size = v->virtual_size_bytes,
-                         .used = v->used_bytes,
-                         .read_only = v->read_only };
-    memcpy(f->uuid, v->uuid, sizeof(f->uuid));
+    *f = (struct found){ .volume = *v, .name = str_dup(v->name) };
     return true;
 }
 
 static const struct found *find(const struct scan *s, const char *uuid)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (strcmp(s->v[i].uuid, uuid) == 0)
+        if (strcmp(s->v[i].volume.uuid, uuid) == 0)
             return &s->v[i];
     return NULL;
+}
+
+/* Another volume continues it: it is no disk of its own. */
+static bool is_inner(const struct scan *s, const char *uuid)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->v[i].volume.parent, uuid) == 0)
+            return true;
+    return false;
 }
 
 static void introduce(struct tx *tx, const struct ref *sr, const struct found *f, bool iso)
     REQUIRES(db_mutex)
 {
-    struct vdi_rec *vdi = storage_vdi_new(sr, f->name ? f->name : "", f->virtual_size);
-    str_put(&vdi->uuid, f->uuid);
-    str_put(&vdi->location, iso && f->name ? f->name : f->uuid);
-    vdi->physical_utilisation = (int64_t)f->used;
-    vdi->read_only = f->read_only;
+    const struct sr_volume *v = &f->volume;
+    struct vdi_rec *vdi = storage_vdi_new(sr, f->name ? f->name : "",
+                                          v->virtual_size_bytes);
+    str_put(&vdi->uuid, v->uuid);
+    str_put(&vdi->location, iso && f->name ? f->name : v->uuid);
+    vdi->read_only = v->read_only;
     vdi->sharable = iso;
     vdi->managed = true;
     struct ref ref = tx_create(tx, CLASS_VDI, vdi, NULL);
+    storage_put_volume(tx, &ref, v);
     op_refresh(tx, CLASS_VDI, &ref);
 }
 
@@ -260,10 +265,11 @@ static void note_new(const struct sr_handle *h, struct scan *s)
         struct sr_volume still;
         struct ref vdi;
         db_lock();
-        bool known = db_find_uuid(CLASS_VDI, f->uuid, &vdi);
+        bool known = storage_vdi_of(f->volume.uuid, &vdi);
         db_unlock();
-        f->is_new = !known && !storage_is_pending(f->uuid)
-                    && h->ops->stat(&h->config, f->uuid, &still, NULL) == 0;
+        f->is_new = !known && !is_inner(s, f->volume.uuid)
+                    && !storage_is_pending(f->volume.uuid)
+                    && h->ops->stat(&h->config, f->volume.uuid, &still, NULL) == 0;
     }
 }
 
@@ -275,9 +281,8 @@ static void write_found(struct tx *tx, const struct ref *ref, const struct scan 
     for (size_t i = 0; i < s->n; i++) {
         const struct found *f = &s->v[i];
         struct ref vdi;
-        if (db_find_uuid(CLASS_VDI, f->uuid, &vdi)) {
-            tx_set_int(tx, &vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE, (int64_t)f->virtual_size);
-            tx_set_int(tx, &vdi, CLASS_VDI, F_VDI_PHYSICAL_UTILISATION, (int64_t)f->used);
+        if (storage_vdi_of(f->volume.uuid, &vdi)) {
+            storage_put_volume(tx, &vdi, &f->volume);
         } else if (f->is_new) {
             introduce(tx, ref, f, iso);
         }
@@ -285,7 +290,9 @@ static void write_found(struct tx *tx, const struct ref *ref, const struct scan 
     for (size_t i = sr->VDIs.n; i-- > 0;) {
         struct ref vdi = sr->VDIs.v[i];
         const struct vdi_rec *rec = db_get(CLASS_VDI, &vdi);
-        bool there = find(s, rec->uuid) != NULL, gone = !there && was_before(s, &vdi);
+        char volume[UUID_TEXT_SIZE];
+        storage_volume(rec, volume);
+        bool there = find(s, volume) != NULL, gone = !there && was_before(s, &vdi);
         if (gone && iso && rec->VBDs.n == 0)
             tx_destroy(tx, &vdi);
         else if (gone || there)

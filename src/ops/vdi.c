@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "api/errors.h"
 #include "api/ops.h"
@@ -14,6 +12,7 @@
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
 #include "ops/ops.h"
+#include "ops/snapshot.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
 
@@ -64,8 +63,14 @@ static struct ref sr_of(const struct ref *vdi)
 int op_vdi_clone(struct call *call, const struct vdi_clone_args *a, struct ref *result,
                  struct err *err)
 {
-    struct ref sr = sr_of(&a->vdi);
-    return storage_copy_vdi(call, &a->vdi, &sr, STORAGE_ALONE, 0, 1, result, err);
+    return snapshot_clone(call, &a->vdi, false, 0, 1, result, err);
+}
+
+int op_vdi_snapshot(struct call *call, const struct vdi_snapshot_args *a,
+                    struct ref *result, struct err *err)
+{
+    struct snapshot_disk d = { .kind = SNAPSHOT_TAKE, .vdi = a->vdi };
+    return snapshot_one(call, &d, result, err);
 }
 
 int op_vdi_copy(struct call *call, const struct vdi_copy_args *a, struct ref *result,
@@ -92,7 +97,7 @@ int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err
     const struct vdi_rec *rec = call_get(CLASS_VDI, &a->vdi, err);
     int64_t size = rec ? rec->virtual_size : 0;
     if (rec)
-        memcpy(location, rec->uuid, sizeof(location));
+        storage_volume(rec, location);
     db_unlock();
     if (!rec)
         return -1;
@@ -103,7 +108,7 @@ int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err
     struct sr_volume v;
     if (!sr.ops->volume_resize)
         return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
-    if (storage_pending_begin(location, &sr, STORAGE_ALONE, err))
+    if (storage_pending_begin(location, &sr, STORAGE_ALONE, NULL, err))
         return -1;
     int rc = sr.ops->volume_resize(&sr.config, location, (uint64_t)a->size, err);
     (void)FAILPOINT("vdi.resize.volume");
@@ -112,8 +117,7 @@ int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err
     if (rc == 0) {
         struct tx *tx = call_tx(call);
         if (db_get(CLASS_VDI, &a->vdi))
-            tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
-                       (int64_t)v.virtual_size_bytes);
+            storage_put_volume(tx, &a->vdi, &v);
         rc = tx_commit(tx, err);
     }
     storage_pending_end(location);
@@ -128,18 +132,14 @@ int op_vdi_update(struct call *call, const struct vdi_update_args *a, struct err
     db_lock();
     const struct vdi_rec *rec = call_get(CLASS_VDI, &a->vdi, err);
     if (rec)
-        memcpy(volume, rec->uuid, sizeof(volume));
+        storage_volume(rec, volume);
     db_unlock();
     struct sr_volume v;
     if (!rec || storage_sr(&sr_ref, &sr, err) || sr.ops->stat(&sr.config, volume, &v, err))
         return -1;
     struct tx *tx = call_tx(call);
-    if (db_get(CLASS_VDI, &a->vdi)) {
-        tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_VIRTUAL_SIZE,
-                   (int64_t)v.virtual_size_bytes);
-        tx_set_int(tx, &a->vdi, CLASS_VDI, F_VDI_PHYSICAL_UTILISATION,
-                   (int64_t)v.used_bytes);
-    }
+    if (db_get(CLASS_VDI, &a->vdi))
+        storage_put_volume(tx, &a->vdi, &v);
     return tx_commit(tx, err);
 }
 
@@ -186,26 +186,17 @@ int op_vdi_set_sharable(struct call *call, const struct vdi_set_sharable_args *a
 
 #define TRANSFER_CHUNK (1u << 20)
 
-/* An open volume of a disk that the caller holds by an operation. */
-static int open_held(const struct ref *ref, bool read_only, uint64_t *size_out,
-                     struct err *err)
+/* The volume of a disk that the caller holds by an operation. */
+static struct sr_image *open_held(const struct ref *ref, bool read_only, struct err *err)
 {
     char text[REF_TEXT_SIZE];
     ref_text(ref, text);
     db_lock();
     const struct vdi_rec *rec = call_get(CLASS_VDI, ref, err);
-    struct vdi_rec *copy = rec ? record_copy(&schema_classes[CLASS_VDI], rec) : NULL;
+    if (rec && !read_only && (rec->read_only || rec->is_a_snapshot))
+        rec = err_set(err, ERR_VDI_READONLY, text) ? NULL : rec;
     db_unlock();
-    if (!copy)
-        return -1;
-    int fd = -1;
-    if (!read_only && copy->read_only)
-        (void)err_set(err, ERR_VDI_READONLY, text);
-    else
-        fd = storage_open_vdi(copy, read_only, err);
-    *size_out = (uint64_t)copy->virtual_size;
-    record_free(&schema_classes[CLASS_VDI], copy);
-    return fd;
+    return rec ? storage_image(ref, !read_only, err) : NULL;
 }
 
 /* Hold the disk for writing. "blocked" is for what has no name among the operations; nobody may ask for it, so what stands
@@ -227,37 +218,25 @@ static int hold_for_writing(const struct call *call, const struct ref *ref, stru
 }
 
 /* Hold the disk for a transfer: nobody's machine has it while it is written, nobody writes it while it is read. */
-static int open_transfer(const struct call *call, const struct ref *ref, bool read_only,
-                         uint64_t *size_out, struct err *err)
+static struct sr_image *open_transfer(const struct call *call, const struct ref *ref,
+                                      bool read_only, struct err *err)
 {
     if (read_only ? op_begin(CLASS_VDI, ref, "copy", &call->task, err)
                   : hold_for_writing(call, ref, err))
-        return -1;
-    int fd = open_held(ref, read_only, size_out, err);
-    if (fd < 0)
+        return NULL;
+    struct sr_image *i = open_held(ref, read_only, err);
+    if (!i)
         op_end(CLASS_VDI, ref, &call->task);
-    return fd;
+    return i;
 }
 
-static bool all_zero(const char *p, size_t n)
+/* What a disk that is full says. Takes why. */
+static int write_failed(struct err *why, struct err *err)
 {
-    return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
-}
-
-/* Write what is not zero; zeroes over data are written too, holes stay holes. */
-static int put_chunk(int fd, const char *p, size_t n, uint64_t offset, struct err *err)
-{
-    if (all_zero(p, n)) {
-        off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
-        if (data < 0 || (uint64_t)data >= offset + n)
-            return 0;
-    }
-    if (io_pwrite_full(fd, p, n, offset)) {
-        (void)err_set(err, errno == ENOSPC ? ERR_SR_FULL : ERR_SR_BACKEND_FAILURE, "", "",
-                      "");
-        return err_detail(err, "writing the disk: %m");
-    }
-    return 0;
+    if (why->n_params && str_eq(why->params[0], "ENOSPC"))
+        return err_set(err, ERR_SR_FULL, "", "");
+    err_move(err, why);
+    return -1;
 }
 
 /* Fill a chunk from the peer, up to left bytes. Returns its size, short only at the end of the data, or -1. */
@@ -296,54 +275,58 @@ static int import_too_long(const struct ref *vdi, uint64_t length, uint64_t size
     return err_detail(err, "the image is larger than the disk of %" PRIu64 " bytes", size);
 }
 
-static int import_raw(struct call *call, const struct ref *vdi, int fd, uint64_t size,
+/* The last piece of an image may end within a sector; the rest of it is zero. */
+static int put_chunk(struct sr_image *i, char *chunk, size_t n, uint64_t offset,
+                     struct err *err)
+{
+    AUTO(err_done) struct err why = { 0 };
+    size_t whole = (n + 511) / 512 * 512;
+    memset(chunk + n, 0, whole - n);
+    if (n == 0 || sr_image_write(i, chunk, whole, offset, &why) == 0)
+        return 0;
+    return write_failed(&why, err);
+}
+
+static int import_raw(struct call *call, const struct ref *vdi, struct sr_image *i,
                       uint64_t length, ssize_t (*read_fn)(void *arg, void *p, size_t n),
                       void *arg, struct err *err)
 {
-    uint64_t done = 0;
-    AUTO(free_str) char *chunk = mem_alloc(TRANSFER_CHUNK);
+    uint64_t done = 0, size = sr_image_bytes(i);
+    AUTO(free_str) char *chunk = mem_alloc(TRANSFER_CHUNK + 512);
+    AUTO(err_done) struct err why = { 0 };
     for (ssize_t n = 1; n > 0 && done < length; done += (uint64_t)n) {
         n = read_chunk(read_fn, arg, chunk, length - done);
         if (n < 0 || call_cancelled(call))
             return import_broken(call, done, err);
         if (done + (uint64_t)n > size)
             return import_too_long(vdi, done + (uint64_t)n, size, err);
-        if (n > 0 && put_chunk(fd, chunk, (size_t)n, done, err))
+        if (put_chunk(i, chunk, (size_t)n, done, err))
             return -1;
         call_progress(call, (double)(done + (uint64_t)n) / (double)size);
     }
-    if (fdatasync(fd)) {
-        (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "", "fdatasync");
-        return err_detail(err, "flushing the disk: %m");
-    }
-    return 0;
+    return sr_image_finish(i, &why) ? write_failed(&why, err) : 0;
 }
 
 int vdi_import_raw(struct call *call, const struct ref *vdi, uint64_t length,
                    ssize_t (*read_fn)(void *arg, void *p, size_t n), void *arg,
                    struct err *err)
 {
-    uint64_t size;
-    AUTO(close_fd) int fd = open_transfer(call, vdi, false, &size, err);
-    if (fd < 0)
+    struct sr_image *i = open_transfer(call, vdi, false, err);
+    if (!i)
         return -1;
-    int rc = import_raw(call, vdi, fd, size, length, read_fn, arg, err);
+    int rc = import_raw(call, vdi, i, length, read_fn, arg, err);
+    sr_image_close(i);
     op_end(CLASS_VDI, vdi, &call->task);
     return rc;
 }
 
-int vdi_export_raw(struct call *call, const struct ref *vdi, int *fd_out,
-                   uint64_t *size_out, struct err *err)
+struct sr_image *vdi_export_raw(struct call *call, const struct ref *vdi, struct err *err)
 {
-    int fd = open_transfer(call, vdi, true, size_out, err);
-    if (fd < 0)
-        return -1;
-    *fd_out = fd;
-    return 0;
+    return open_transfer(call, vdi, true, err);
 }
 
-void vdi_export_end(struct call *call, const struct ref *vdi, int *fd)
+void vdi_export_end(struct call *call, const struct ref *vdi, struct sr_image *image)
 {
-    close_fd(fd);
+    sr_image_close(image);
     op_end(CLASS_VDI, vdi, &call->task);
 }

@@ -14,7 +14,7 @@
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 #include "ops/provision.h"
-#include "ops/storage.h"
+#include "ops/snapshot.h"
 
 #define MEMORY_MIN_BYTES (16LL << 20)
 
@@ -76,6 +76,9 @@ static void reset_run_state(struct vm_rec *vm)
     vm->guest_metrics = REF_NULL;
     vm->domid = -1;
     vm->is_a_snapshot = false;
+    vm->snapshot_of = REF_NULL;
+    vm->parent = REF_NULL;
+    vm->snapshot_time = 0;
     vm->is_control_domain = false;
     vm->is_default_template = false;
     value_done(schema_classes[CLASS_VM].fields[F_VM_BLOBS].ty, &vm->blobs);
@@ -133,6 +136,10 @@ int vm_destroy(struct call *call, const struct ref *self, struct err *err)
         if (db_get(CLASS_BLOB, &blob))
             tx_destroy(tx, &blob); /* its file goes at the next start */
     }
+    while (vm && vm->children.n) { /* the tree of snapshots closes over it */
+        struct ref child = vm->children.v[0], parent = vm->parent;
+        tx_set_ref(tx, &child, CLASS_VM, F_VM_PARENT, &parent);
+    }
     if (vm) {
         struct ref metrics = vm->metrics;
         tx_destroy(tx, self);
@@ -181,9 +188,9 @@ static int clone_read(const struct ref *ref, struct clone_src *s, struct err *er
     return vm ? 0 : -1;
 }
 
-/* A copy of each writable disk; CDs and empty drives are shared. sr null: each in its own SR. */
-static int clone_disks(struct call *call, struct clone_src *s, const struct ref *sr,
-                       struct err *err)
+/* A clone or full copy of each writable disk; CDs and empty drives are shared. sr null: each in its own SR. */
+static int clone_disks(struct call *call, struct clone_src *s, bool full,
+                       const struct ref *sr, struct err *err)
 {
     size_t disks = 0, done = 0;
     for (size_t i = 0; i < s->n_vbds; i++)
@@ -198,9 +205,12 @@ static int clone_disks(struct call *call, struct clone_src *s, const struct ref 
         db_unlock();
         if (!vdi || op_begin(CLASS_VDI, &vbd->VDI, "clone", &call->task, err))
             return -1;
-        int rc = storage_copy_vdi(call, &vbd->VDI, &to, STORAGE_FOR_VM,
-                                  (double)done / (double)disks,
-                                  (double)(done + 1) / (double)disks, &s->new_vdis[i], err);
+        double from_fraction = (double)done / (double)disks;
+        double to_fraction = (double)(done + 1) / (double)disks;
+        int rc = full ? storage_copy_vdi(call, &vbd->VDI, &to, STORAGE_FOR_VM,
+                                         from_fraction, to_fraction, &s->new_vdis[i], err)
+                      : snapshot_clone(call, &vbd->VDI, true, from_fraction, to_fraction,
+                                       &s->new_vdis[i], err);
         op_end(CLASS_VDI, &vbd->VDI, &call->task);
         if (rc)
             return -1;
@@ -265,13 +275,13 @@ static int clone_records(struct call *call, struct clone_src *s, const char *nam
     return 0;
 }
 
-static int clone_vm(struct call *call, const struct ref *vm, const char *name,
+static int clone_vm(struct call *call, const struct ref *vm, const char *name, bool full,
                     const struct ref *sr, struct ref *result, struct err *err)
 {
     AUTO(clone_src_done) struct clone_src s = { 0 };
     if (clone_read(vm, &s, err))
         return -1;
-    if (clone_disks(call, &s, sr, err))
+    if (clone_disks(call, &s, full, sr, err))
         goto undo;
     (void)FAILPOINT("vm.clone.disks");
     if (clone_records(call, &s, name, result, err))
@@ -288,13 +298,13 @@ int op_vm_clone(struct call *call, const struct vm_clone_args *a, struct ref *re
                 struct err *err)
 {
     struct ref same = REF_NULL;
-    return clone_vm(call, &a->vm, a->new_name, &same, result, err);
+    return clone_vm(call, &a->vm, a->new_name, false, &same, result, err);
 }
 
 int op_vm_copy(struct call *call, const struct vm_copy_args *a, struct ref *result,
                struct err *err)
 {
-    return clone_vm(call, &a->vm, a->new_name, &a->sr, result, err);
+    return clone_vm(call, &a->vm, a->new_name, true, &a->sr, result, err);
 }
 
 /* A template becomes a VM, with the disks named in other_config:disks. */

@@ -14,7 +14,9 @@
 struct vm_part_disk {
     struct vbd_rec *vbd; /* owned copy */
     struct vdi_rec *vdi; /* owned copy; NULL: an empty drive */
-    int fd;              /* owned; -1: empty drive */
+    int fd;              /* owned; -1: empty drive, or an image */
+    char *leaf;          /* owned; the image that a disk process serves */
+    char *nbd;           /* owned; where; NULL: the machine gets fd instead */
     char serial[21];     /* the start of the VDI's uuid, without dashes: what fits */
 };
 
@@ -41,6 +43,10 @@ int vm_part_disk_copy(const struct ref *vm, const struct vbd_rec *vbd,
     MUST_CHECK REQUIRES(db_mutex);
 /* Open what is behind it; an empty drive has nothing. */
 int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
+/* An image for a machine that runs already: its disk process serves it from now on (disks_remove ends that). */
+int vm_part_disk_serve(const char *vm_uuid, struct vm_part_disk *k,
+                       const struct deadline *d, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
 /* Pure. out borrows from p. Errors: VALUE_NOT_SUPPORTED(field, value, reason), ... */
 int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err)

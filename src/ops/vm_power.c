@@ -16,7 +16,9 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/disks.h"
 #include "host/qemu.h"
+#include "host/root.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
@@ -142,22 +144,69 @@ int vm_check_memory(const struct vm_rec *vm, struct err *err)
     return err_set(err, ERR_HOST_NOT_ENOUGH_FREE_MEMORY, needed_text, available_text);
 }
 
-int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
+static bool is_read_only(const struct vm_part_disk *d)
 {
-    if (!d->vdi)
-        return 0;
-    bool read_only = d->vbd->mode == VBD_MODE_RO || d->vbd->type == VBD_TYPE_CD
-                     || d->vdi->read_only;
-    d->fd = storage_open_vdi(d->vdi, read_only, err);
-    return d->fd < 0 ? -1 : 0;
+    return d->vbd->mode == VBD_MODE_RO || d->vbd->type == VBD_TYPE_CD || d->vdi->read_only
+           || d->vdi->is_a_snapshot;
 }
 
-static int open_volumes(struct vm_parts *p, struct err *err)
+int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
+{
+    return d->vdi ? storage_source(d->vdi, is_read_only(d), &d->fd, &d->leaf, err) : 0;
+}
+
+/* A machine that may see no paths gets a connection instead, which cannot be made again. */
+static int connect_disk(const char *vm_uuid, struct vm_part_disk *k,
+                        const struct deadline *d, struct err *err)
+{
+    if (!k->leaf)
+        return 0;
+    if (!root_get()->jailed)
+        k->nbd = disks_socket(vm_uuid, k->vbd->uuid);
+    else
+        k->fd = disks_connect(vm_uuid, k->vbd->uuid, d, err);
+    return k->nbd || k->fd >= 0 ? 0 : -1;
+}
+
+static struct disks_disk served(const struct vm_part_disk *k)
+{
+    struct disks_disk d = { .leaf = k->leaf, .read_only = is_read_only(k) };
+    memcpy(d.id, k->vbd->uuid, sizeof(d.id));
+    return d;
+}
+
+int vm_part_disk_serve(const char *vm_uuid, struct vm_part_disk *k,
+                       const struct deadline *d, struct err *err)
+{
+    if (!k->leaf || !host_ctx.machine->has_disks)
+        return 0;
+    struct disks_disk disk = served(k);
+    return disks_add(vm_uuid, &disk, d, err) || connect_disk(vm_uuid, k, d, err) ? -1 : 0;
+}
+
+/* The images among the volumes, by a process of their own. */
+static int serve_images(struct vm_parts *p, const struct deadline *d, struct err *err)
+{
+    struct disks_disk v[VMSPEC_DISKS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_disks; i++)
+        if (p->disks[i].leaf)
+            v[n++] = served(&p->disks[i]);
+    if (n == 0 || !host_ctx.machine->has_disks)
+        return 0;
+    int rc = disks_start(p->vm->uuid, v, n, d, err);
+    (void)FAILPOINT("vm.start.disks");
+    for (size_t i = 0; i < p->n_disks && rc == 0; i++)
+        rc = connect_disk(p->vm->uuid, &p->disks[i], d, err);
+    return rc;
+}
+
+static int open_volumes(struct vm_parts *p, const struct deadline *d, struct err *err)
 {
     for (size_t i = 0; i < p->n_disks; i++)
         if (vm_part_disk_open(&p->disks[i], err))
             return -1;
-    return 0;
+    return serve_images(p, d, err);
 }
 
 static const char *pinned_machine(const struct vm_rec *vm)
@@ -171,7 +220,7 @@ static const char *pinned_machine(const struct vm_rec *vm)
 static int build_machine(const struct ref *ref, struct vm_parts *p,
                          const struct deadline *d, struct err *err)
 {
-    if (copy_parts(ref, p, err))
+    if (storage_settled(err) || copy_parts(ref, p, err))
         return -1;
     p->accel = host_ctx.accel.name;
     p->machine = pinned_machine(p->vm);
@@ -180,7 +229,7 @@ static int build_machine(const struct ref *ref, struct vm_parts *p,
             || resolve_boot_file(p->vm, p->vm->PV_ramdisk, &p->initrd, err))
             return -1;
     }
-    if (vm_check_memory(p->vm, err) || open_volumes(p, err))
+    if (vm_check_memory(p->vm, err) || open_volumes(p, d, err))
         return -1;
     struct vm_spec spec;
     if (vm_spec_build(p, &spec, err))
@@ -221,8 +270,11 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
 {
     AUTO(vm_parts_done) struct vm_parts parts = { 0 };
     struct deadline d = deadline_sooner(&call->deadline, START_TIMEOUT_US);
-    if (build_machine(ref, &parts, &d, err))
+    if (build_machine(ref, &parts, &d, err)) {
+        if (parts.vm)
+            IGNORE(disks_stop(parts.vm->uuid, NULL)); /* the next start tries again */
         return parts.vm ? vm_say_ref(err, parts.vm->uuid, ref) : -1;
+    }
     (void)FAILPOINT("vm.start.machine_built");
     int rc = paused ? 0 : host_ctx.machine->go(parts.vm->uuid, &d, err);
     (void)FAILPOINT("vm.start.running");

@@ -9,6 +9,7 @@
 #include "api/errors.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "host/disks.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
 
@@ -179,7 +180,8 @@ int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
                 const struct deadline *d, struct err *err)
 {
     char uuid[UUID_TEXT_SIZE];
-    if (vm_uuid_of(vm, uuid) && host_ctx.machine->destroy(uuid, d, err))
+    if (vm_uuid_of(vm, uuid)
+        && (host_ctx.machine->destroy(uuid, d, err) || disks_stop(uuid, err)))
         return -1;
     (void)FAILPOINT("vm.teardown.no_machine");
     struct tx *tx = daemon_tx(why);

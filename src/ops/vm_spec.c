@@ -15,6 +15,8 @@ void vm_part_disk_done(struct vm_part_disk *d)
     record_free(&schema_classes[CLASS_VDI], d->vdi);
     if (d->fd >= 0)
         close(d->fd);
+    free_str(&d->leaf);
+    free_str(&d->nbd);
     *d = (struct vm_part_disk){ .fd = -1 };
 }
 
@@ -130,8 +132,11 @@ int vm_spec_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
         .bus = bus,
         .is_cd = is_cd,
         .read_only = is_cd || vbd->mode == VBD_MODE_RO,
-        .source = part->fd >= 0 ? VM_SOURCE_FILE : VM_SOURCE_NONE,
+        .source = part->leaf      ? VM_SOURCE_NBD
+                  : part->fd >= 0 ? VM_SOURCE_FILE
+                                  : VM_SOURCE_NONE,
         .fd = part->fd,
+        .nbd = part->nbd,
         .serial = part->vdi ? part->serial : NULL,
     };
     memcpy(d->id, vbd->uuid, sizeof(d->id));

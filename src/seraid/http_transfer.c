@@ -236,40 +236,38 @@ static int send_zeroes(const struct transfer *t, uint64_t n)
     return 0;
 }
 
-static int send_data(const struct transfer *t, int fd, char *chunk, uint64_t from,
-                     uint64_t to)
+static int send_data(const struct transfer *t, struct sr_image *i, char *chunk, uint64_t at,
+                     uint64_t len, struct err *err)
 {
-    while (from < to) {
+    while (len > 0) {
         struct deadline d = stall_deadline(t);
-        size_t part = (size_t)MIN(to - from, (uint64_t)CHUNK);
+        uint64_t part = MIN(len, (uint64_t)CHUNK), whole = (part + 511) / 512 * 512;
 
-        if (io_pread_full(fd, chunk, part, from) != 0
-            || conn_write(t->x->conn, chunk, part, &d) != 0)
+        if (sr_image_read(i, chunk, MIN(whole, sr_image_bytes(i) - at), at, err) != 0
+            || conn_write(t->x->conn, chunk, (size_t)part, &d) != 0)
             return -1;
-        from += part;
+        at += part;
+        len -= part;
     }
     return 0;
 }
 
-/* Holes are not read. A file that ends before size (a disk that grew) is zero from there on. */
-static int send_disk(const struct transfer *t, int fd, uint64_t size)
+/* Holes are not read. */
+static int send_disk(const struct transfer *t, struct sr_image *i, struct err *err)
 {
     AUTO(free_str) char *chunk = mem_alloc(CHUNK);
-    uint64_t at = 0;
+    uint64_t size = sr_image_bytes(i), at = 0;
 
     while (at < size) {
-        off_t data = lseek(fd, (off_t)at, SEEK_DATA), hole;
-        uint64_t from = data < 0 ? size : MIN((uint64_t)data, size), to;
+        uint64_t data = at, len = 0;
 
-        if (data < 0 && errno != ENXIO)
+        if (sr_image_next(i, &data, &len, err) != 0)
             return -1;
-        hole = from < size ? lseek(fd, (off_t)from, SEEK_HOLE) : (off_t)size;
-        if (hole < 0)
+        if (len == 0)
+            data = size;
+        if (send_zeroes(t, data - at) != 0 || send_data(t, i, chunk, data, len, err) != 0)
             return -1;
-        to = MIN((uint64_t)hole, size);
-        if (send_zeroes(t, from - at) != 0 || send_data(t, fd, chunk, from, to) != 0)
-            return -1;
-        at = to;
+        at = data + len;
         call_progress(&t->call, (double)at / (double)size);
     }
     return 0;
@@ -296,24 +294,24 @@ static void send_export(struct transfer *t)
 {
     AUTO(free_str) char *vdi = http_arg(t->x->req, "vdi");
     AUTO(err_done) struct err err = { 0 };
-    uint64_t size = 0;
-    int fd = -1;
+    struct sr_image *i;
 
     if (check_format(t->x, &err) != 0
         || by_ref_or_uuid(CLASS_VDI, vdi ? vdi : "", &t->vdi, &err) != 0) {
         auth_refuse(t->x, &t->auth, 404, &err);
         return;
     }
-    if (vdi_export_raw(&t->call, &t->vdi, &fd, &size, &err) != 0) {
+    i = vdi_export_raw(&t->call, &t->vdi, &err);
+    if (!i) {
         auth_refuse(t->x, &t->auth, 500, &err);
         return;
     }
-    if (answer_export(t, size) != 0 || send_disk(t, fd, size) != 0) {
+    if (answer_export(t, sr_image_bytes(i)) != 0 || send_disk(t, i, &err) != 0) {
         t->x->close = true;
         (void)err_set(&err, ERR_SR_BACKEND_FAILURE, "", "the transfer broke off", "");
         (void)err_detail(&err, "sending the disk: %m");
     }
-    vdi_export_end(&t->call, &t->vdi, &fd);
+    vdi_export_end(&t->call, &t->vdi, i);
     log_end(t, "export", &err);
     auth_failed(&t->auth, &err);
     if (t->auth.has_task)

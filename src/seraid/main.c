@@ -4,6 +4,7 @@
  * on the main thread; the main thread then is the loop thread. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "base/mem.h"
 #include "base/notify.h"
 #include "base/parse.h"
+#include "host/disks.h"
 #include "model/audit.h"
 #include "model/event.h"
 #include "model/task.h"
@@ -245,6 +247,22 @@ static int look_at_host(const struct options *o, struct err *err)
     return 0;
 }
 
+/* The disk process stands beside this program. */
+static int open_disks(struct err *err)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+    if (n < 0) {
+        (void)err_set(err, ERR_INTERNAL_ERROR, "/proc/self/exe");
+        return err_detail(err, "/proc/self/exe: %m");
+    }
+    exe[n] = '\0';
+    *strrchr(exe, '/') = '\0';
+    AUTO(free_str) char *binary = str_fmt("%s/serai-disk", exe);
+    return disks_init(host_ctx.runtime_dir, binary, err);
+}
+
 static int open_floors(const struct options *o, struct err *err)
 {
     host_ctx.kernel_dir = str_fmt("%s/kernels", host_ctx.state_dir);
@@ -259,7 +277,8 @@ static int open_floors(const struct options *o, struct err *err)
         || look_at_host(o, err) != 0 || open_unix(err) != 0 || load_certificate(err) != 0)
         return -1;
     set_base_url();
-    if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0)
+    if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0
+        || open_disks(err) != 0)
         return -1;
     return ops_boot(err) == 0 ? stats_init(o->sample_us, err) : -1;
 }
@@ -328,6 +347,7 @@ static void stop(void)
     stats_done();
     ops_done();
     host_ctx.machine->done();
+    disks_done();
     audit_close();
     db_close();
     pool_free(daemon_state.workers);

@@ -60,6 +60,7 @@ def daemon_class(base):
         def end_machines(self):
             for uuid in self.groups():
                 self.rootd.ask("end_vm", ("uuid", uuid))
+            self.end_processes(self.disk_processes())
 
         def close(self):
             self.rootd.close()

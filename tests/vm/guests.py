@@ -7,7 +7,9 @@ import re
 import select
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 
 import wire
@@ -26,6 +28,7 @@ def load(name, path):
 
 # Not "import conftest": that is the one of this folder.
 base = load("api_conftest", HERE.parent / "api" / "conftest.py")
+nbdclient = load("nbdclient", HERE.parent / "diskd" / "nbdclient.py")
 PASSWORD, check_log = base.PASSWORD, base.check_log
 
 
@@ -99,8 +102,15 @@ class Daemon(base.Daemon):
         return sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
 
     def machines(self):
-        """{pid: VM uuid} of every QEMU below our runtime directory, whoever knows of it. A process that has ended and is
-        not yet collected is none."""
+        """{pid: VM uuid} of every QEMU below our runtime directory, whoever knows of it."""
+        return self.processes(".")
+
+    def disk_processes(self):
+        """The same of every disk process."""
+        return self.processes("disks")
+
+    def processes(self, folder):
+        """A process that has ended and is not yet collected is none."""
         found = {}
         for proc in pathlib.Path("/proc").iterdir():
             if not proc.name.isdigit():
@@ -110,17 +120,20 @@ class Daemon(base.Daemon):
                 state = (proc / "stat").read_text().rsplit(")", 1)[1].split()[0]
             except OSError:
                 continue
-            if cwd.startswith(str(self.runtime / "vm")) and state not in "ZX":
+            if cwd.startswith(str(self.runtime / folder / "vm")) and state not in "ZX":
                 found[int(proc.name)] = pathlib.Path(cwd).name
         return found
 
-    def end_machines(self):
-        for pid in self.machines():
+    def end_processes(self, pids):
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        until("every QEMU gone", lambda: not self.machines())
+
+    def end_machines(self):
+        self.end_processes([*self.machines(), *self.disk_processes()])
+        until("every QEMU gone", lambda: not self.machines() and not self.disk_processes())
 
     def give(self, *paths):
         """What a test put there is to be the daemon's user's."""
@@ -320,7 +333,31 @@ def new_vdi(api, sr, size=8 * MIB, **fields):
 
 def disk_file(daemon, api, vdi):
     record = api.call("VDI.get_record", vdi)
-    return daemon.state / "sr" / api.call("SR.get_uuid", record["SR"]) / (record["uuid"] + ".raw")
+    suffix = ".raw" if record["sm_config"].get("type") == "raw" else ".vhd"
+    return daemon.state / "sr" / api.call("SR.get_uuid", record["SR"]) / (record["location"] + suffix)
+
+
+def content(daemon, api, vdi, size=None):
+    """The bytes of a disk, as its disk process serves them now or as its files hold them."""
+    for vbd in api.call("VDI.get_VBDs", vdi):
+        path = daemon.runtime / "disks" / "vm" / api.call("VM.get_uuid", api.call("VBD.get_VM", vbd)) / (
+            api.call("VBD.get_uuid", vbd) + ".sock")
+        if path.exists():
+            folder = os.open(path.parent, os.O_PATH)  # an address holds no long path
+            server = nbdclient.Nbd("/proc/self/fd/%d/%s" % (folder, path.name))
+            os.close(folder)
+            try:
+                total = min(size or server.size, server.size)
+                return b"".join(server.read(at, min(MIB, total - at)) for at in range(0, total, MIB))
+            finally:
+                server.s.close()
+    path = disk_file(daemon, api, vdi)
+    if path.suffix == ".raw":
+        return path.read_bytes()[:size]
+    with tempfile.TemporaryDirectory() as folder:
+        raw = pathlib.Path(folder) / "raw"
+        subprocess.run([str(base.BUILD / "serai-vhd"), "convert", str(path), str(raw), "--to", "raw"], check=True)
+        return raw.read_bytes()[:size]
 
 
 def pattern(number):
@@ -351,9 +388,16 @@ def check_whole(daemon, api):
             for ref in refs:
                 assert running or not api.call(cls + ".get_currently_attached", ref)
     vdis = api.call("VDI.get_all_records").values()
-    assert files_below(daemon.state / "pending") == []
-    local = [v["uuid"] + ".raw" for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso"]
-    assert files_below(daemon.state / "sr") == sorted(local), "one volume for each disk"
+    folder = daemon.state / "pending"
+    inner = [n for n in files_below(folder) if (folder / n).read_text().endswith(" inner")]
+    assert files_below(folder) == inner, "no intent but of volumes that others continue"
+    local = [v["location"] + (".raw" if v["sm_config"].get("type") == "raw" else ".vhd")
+             for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso"]
+    assert local or not inner, "what nothing continues is gone"
+    assert files_below(daemon.state / "sr") == sorted(local + [n + ".vhd" for n in inner]), "one volume for each disk"
+    assert set(daemon.disk_processes().values()) <= set(live), "no disk process without its machine"
+    folder = daemon.runtime / "disks" / "vm"
+    assert (sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []) == sorted(daemon.disk_processes().values())
     assert [t["name_label"] for t in api.call("task.get_all_records").values() if t["status"] == "pending"] == []
     for cls in ("VDI", "SR", "VBD", "VIF"):
         for record in api.call(cls + ".get_all_records").values():

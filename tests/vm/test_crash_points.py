@@ -73,10 +73,46 @@ def vdi_create(daemon, api):
 
 
 def vdi_copy(daemon, api):
-    vdi = guests.new_vdi(api, local_sr(api))
+    vdi = guests.new_vdi(api, local_sr(api), sm_config={"type": "raw"})
     with open(guests.disk_file(daemon, api, vdi), "r+b") as f:
         f.write(guests.pattern(1))
     return None, lambda api: api.call("VDI.copy", vdi, local_sr(api), "OpaqueRef:NULL", "OpaqueRef:NULL")
+
+
+def vdi_clone(daemon, api):
+    vdi = guests.new_vdi(api, local_sr(api))
+    return None, lambda api: api.call("VDI.clone", vdi, {})
+
+
+def two_disks(daemon, api):
+    vm = guests.Guest(daemon, api, "crash", kernel="null", memory=16 * MIB)
+    vm.add_disk()
+    vm.add_disk()
+    return vm
+
+
+def snapshot(daemon, api):
+    vm = two_disks(daemon, api)
+    return vm, lambda api: api.call("VM.snapshot", vm.ref, "the snapshot")
+
+
+def snapshot_running(daemon, api):
+    vm = two_disks(daemon, api)
+    vm.start()
+    return vm, lambda api: api.call("VM.snapshot", vm.ref, "the snapshot")
+
+
+def revert(daemon, api):
+    vm = two_disks(daemon, api)
+    snap = api.call("VM.snapshot", vm.ref, "the snapshot")
+    vm.start()
+    return vm, lambda api: api.call("VM.revert", snap)
+
+
+def snapshot_destroy(daemon, api):
+    vm = two_disks(daemon, api)
+    shot = api.call("VDI.snapshot", vm.disks[0])
+    return vm, lambda api: api.call("VDI.destroy", shot)
 
 
 def vdi_resize(daemon, api):
@@ -131,7 +167,9 @@ def insert(daemon, api):
     return vm, lambda api: api.call("VBD.insert", vbd, iso)
 
 
-OPERATIONS = [plug_disk, unplug_disk, plug_nic, insert, start, start_paused, hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_resize, vdi_destroy, scan]
+OPERATIONS = [plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
+              hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_clone,
+              snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
 SLOW = {clean_shutdown: "vm.clean_shutdown.off", clean_reboot: "vm.clean_reboot.off"}
 

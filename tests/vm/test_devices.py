@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 import guests
-from guests import MIB, disk_file, pattern
+from guests import MIB, content, pattern
 
 NULL = "OpaqueRef:NULL"
 
@@ -80,8 +80,7 @@ def test_disks_and_interfaces_come_and_go(daemon, api, vm):
         assert api.fails("VDI.destroy", vdi).code == "VDI_IN_USE"
         shows(line, "ls /sys/block", name)
         line.ask("write %d %s" % (number, name), r"^WROTE %d\r$" % number)
-        with open(disk_file(daemon, api, vdi), "rb") as f:
-            assert f.read(MIB) == pattern(number)
+        assert content(daemon, api, vdi, MIB) == pattern(number)
         disks.append((vbd, name, vdi))
     api.call("VIF.plug", vif)
     shows(line, "busybox ip link", api.call("VIF.get_MAC", vif))

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The disk processes: one serai-disk for each machine that has images, which serves them on unix sockets. Like the machine it
+ * outlives the daemon: RUNTIME/disks/vm/UUID/ holds its lock, pid and control socket, a socket for each disk, and the list
+ * of what it serves, from which another process is started when it dies; the machine connects to that one again.
+ *
+ * A snapshot is written to the list before it is asked for: whatever dies then, the next process opens the new leaf if its
+ * file exists, and never writes to a file that has a child. Thread: any; calls for one machine wait for each other. */
+#ifndef HOST_DISKS_H
+#define HOST_DISKS_H
+
+#include "base/deadline.h"
+#include "base/err.h"
+#include "base/uuid.h"
+
+struct disks_disk {
+    char id[UUID_TEXT_SIZE]; /* the VBD's uuid; the name of the export */
+    const char *leaf;        /* absolute path */
+    bool read_only;
+};
+
+/* binary: of serai-disk. Starts the thread that follows the processes. Both copied. */
+int disks_init(const char *runtime_dir, const char *binary, struct err *err) MUST_CHECK;
+void disks_done(void); /* they run on */
+/* Find those that run from before, and connect. Those that died stay on the list until disks_settle. */
+int disks_adopt(struct err *err) MUST_CHECK;
+/* After adoption of machines: end the process of a machine that is gone, start one where the machine lives and its process
+ * died. */
+void disks_settle(bool (*lives)(const char *vm_uuid));
+
+/* Serve these; when it returns, machines can connect. On failure nothing is left. Errors: SR_BACKEND_FAILURE(status, ...),
+ * VDI_IN_USE("", "attach") when another machine's process has one of them open for writing, or this one is to. */
+int disks_start(const char *vm_uuid, const struct disks_disk *disks, size_t n,
+                const struct deadline *d, struct err *err) MUST_CHECK;
+/* One more, for a machine that runs already. */
+int disks_add(const char *vm_uuid, const struct disks_disk *disk, const struct deadline *d,
+              struct err *err) MUST_CHECK;
+/* Its data is durable, its image whole. Fine if it is not there. */
+void disks_remove(const char *vm_uuid, const char *id);
+/* All data durable, images whole, process gone. Idempotent. By force when it does not end in time. */
+int disks_stop(const char *vm_uuid, struct err *err) MUST_CHECK;
+/* The socket of a disk as a machine sees it, whose working directory is RUNTIME/vm/UUID. Given. */
+char *disks_socket(const char *vm_uuid, const char *id) MUST_CHECK;
+/* A connection to it, for a machine that sees no paths. Given. */
+int disks_connect(const char *vm_uuid, const char *id, const struct deadline *d,
+                  struct err *err) MUST_CHECK;
+
+struct disks_move {
+    char id[UUID_TEXT_SIZE];
+    const char *leaf; /* path of the new leaf, beside the present one */
+};
+
+/* New leaves for several disks of a machine, all at one moment: what was the leaf is not written to any more. On failure
+ * all go on as they were, and no new file is left. */
+int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n,
+                   struct err *err) MUST_CHECK;
+int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err *err)
+    MUST_CHECK;
+/* Does a process serve this machine? */
+bool disks_serves(const char *vm_uuid);
+/* The leaf that is being written through a disk, as far as it can be known now: given; NULL: no such disk. */
+char *disks_leaf(const char *vm_uuid, const char *id);
+/* All disks of all machines. */
+void disks_each(void (*fn)(const char *vm_uuid, const char *id, const char *leaf,
+                           bool read_only, void *arg),
+                void *arg);
+int disks_pid(const char *vm_uuid); /* -1: none */
+#endif

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Snapshots of VMs: all disks at one moment and the records beside them, and the way back. A snapshot is a VM record (a
+ * template, so that nothing can start it) with VBDs to the snapshots of the disks; a VM's `parent` is the snapshot it was
+ * last like. Disks are split by snapshot.c, records follow in one change set: a crash leaves the VM with all its data and
+ * either the whole snapshot or none. dispatch.c holds the operation of the first argument. */
+#include <string.h>
+
+#include "api/errors.h"
+#include "api/ops.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "model/ops_lock.h"
+#include "ops/host_ctx.h"
+#include "ops/snapshot.h"
+#include "ops/vm.h"
+
+#define OFF_TIMEOUT_US (30 * US_PER_SEC)
+
+/* The disks of a VM that take part, each with the VBD it hangs on. */
+struct parts {
+    struct snapshot_disk disks[VMSPEC_DISKS_MAX];
+    struct ref vbds[VMSPEC_DISKS_MAX];
+    size_t n;
+    size_t held; /* disks whose operation we hold */
+};
+
+static bool is_in(const struct set_ref *set, const struct ref *ref)
+{
+    for (size_t i = 0; set && i < set->n; i++)
+        if (ref_eq(&set->v[i], ref))
+            return true;
+    return false;
+}
+
+/* One disk may hang on two VBDs. */
+static bool is_known(const struct parts *p, const struct ref *vdi)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (ref_eq(&p->disks[i].vdi, vdi))
+            return true;
+    return false;
+}
+
+static void collect(const struct vm_rec *vm, const struct set_ref *ignore, struct parts *p)
+    REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < vm->VBDs.n && p->n < VMSPEC_DISKS_MAX; i++) {
+        const struct vbd_rec *vbd = db_get(CLASS_VBD, &vm->VBDs.v[i]);
+        if (vbd->type != VBD_TYPE_DISK || ref_is_null(&vbd->VDI) || is_in(ignore, &vbd->VDI)
+            || is_known(p, &vbd->VDI))
+            continue;
+        p->vbds[p->n] = vm->VBDs.v[i];
+        p->disks[p->n++] = (struct snapshot_disk){ .kind = SNAPSHOT_TAKE, .vdi = vbd->VDI };
+    }
+}
+
+/* A disk that begins again must be nobody's: no machine's, and of no other operation. */
+static int hold_own(const struct call *call, const struct snapshot_disk *d, struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    if (op_begin_forced(CLASS_VDI, &d->of, "blocked", &call->task, err))
+        return -1;
+    db_lock();
+    const struct vdi_rec *of = db_get(CLASS_VDI, &d->of);
+    bool attached = of && vm_disk_attached(of);
+    db_unlock();
+    if (!attached)
+        return 0;
+    op_end(CLASS_VDI, &d->of, &call->task);
+    ref_text(&d->of, text);
+    return err_set(err, ERR_VDI_IN_USE, text, "revert");
+}
+
+static int hold_disks(const struct call *call, struct parts *p, const char *op,
+                      struct err *err)
+{
+    for (; p->held < p->n; p->held++) {
+        const struct snapshot_disk *d = &p->disks[p->held];
+        if (d->kind == SNAPSHOT_BACK && hold_own(call, d, err))
+            return -1;
+        if (op_begin(CLASS_VDI, &d->vdi, op, &call->task, err) == 0)
+            continue;
+        if (d->kind == SNAPSHOT_BACK)
+            op_end(CLASS_VDI, &d->of, &call->task);
+        return -1;
+    }
+    return 0;
+}
+
+static void let_go(const struct call *call, struct parts *p)
+{
+    while (p->held > 0) {
+        const struct snapshot_disk *d = &p->disks[--p->held];
+        op_end(CLASS_VDI, &d->vdi, &call->task);
+        if (d->kind == SNAPSHOT_BACK)
+            op_end(CLASS_VDI, &d->of, &call->task);
+    }
+}
+
+/* ---- VM.snapshot ------------------------------------------------------------------------------------ */
+
+static struct ref copy_metrics(struct tx *tx, const struct ref *ref) REQUIRES(db_mutex)
+{
+    const struct vm_metrics_rec *m = db_get(CLASS_VM_METRICS, ref);
+    return m ? tx_create(tx, CLASS_VM_METRICS, call_copy_fresh(CLASS_VM_METRICS, m), NULL)
+             : REF_NULL;
+}
+
+static void put_info(struct vm_rec *snap, const char *key, const char *val)
+{
+    (void)map_put(schema_classes[CLASS_VM].fields[F_VM_SNAPSHOT_INFO].ty,
+                  &snap->snapshot_info, &key, &val);
+}
+
+static struct ref record_vm(struct tx *tx, const struct ref *ref, const struct vm_rec *vm,
+                            const char *name) REQUIRES(db_mutex)
+{
+    struct vm_rec *snap = call_copy_fresh(CLASS_VM, vm);
+    const struct enum_def *states =
+        schema_classes[CLASS_VM].fields[F_VM_POWER_STATE].ty->enm;
+    str_put(&snap->name_label, name);
+    put_info(snap, "power-state-at-snapshot", states->values[vm->power_state]);
+    put_info(snap, "disk-snapshot-type", "crash_consistent");
+    snap->power_state = VM_POWER_STATE_HALTED;
+    snap->is_a_template = true;
+    snap->is_default_template = false;
+    snap->is_a_snapshot = true;
+    snap->snapshot_of = *ref;
+    snap->snapshot_time = clock_wall_us();
+    snap->resident_on = REF_NULL;
+    snap->scheduled_to_be_resident_on = REF_NULL;
+    snap->suspend_VDI = REF_NULL;
+    snap->guest_metrics = REF_NULL;
+    snap->domid = -1;
+    value_done(schema_classes[CLASS_VM].fields[F_VM_BLOBS].ty, &snap->blobs);
+    snap->metrics = copy_metrics(tx, &vm->metrics);
+    return tx_create(tx, CLASS_VM, snap, NULL); /* its parent is the VM's */
+}
+
+static const struct ref *made_of(const struct parts *p, const struct ref *vdi)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (ref_eq(&p->disks[i].vdi, vdi))
+            return &p->disks[i].made;
+    return NULL;
+}
+
+static void copy_devices(struct tx *tx, const struct vm_rec *vm, const struct ref *snap,
+                         const struct parts *p) REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < vm->VBDs.n; i++) {
+        const struct vbd_rec *old = db_get(CLASS_VBD, &vm->VBDs.v[i]);
+        const struct ref *made = made_of(p, &old->VDI);
+        bool disk = old->type == VBD_TYPE_DISK && !ref_is_null(&old->VDI);
+        if (disk && !made)
+            continue;
+        struct vbd_rec *vbd = call_copy_fresh(CLASS_VBD, old);
+        vbd->VM = *snap;
+        vbd->VDI = disk ? *made : old->VDI;
+        vbd->currently_attached = false;
+        struct ref ref = tx_create(tx, CLASS_VBD, vbd, NULL);
+        op_refresh(tx, CLASS_VBD, &ref);
+    }
+    for (size_t i = 0; i < vm->VIFs.n; i++) {
+        struct vif_rec *vif = call_copy_fresh(CLASS_VIF, db_get(CLASS_VIF, &vm->VIFs.v[i]));
+        vif->VM = *snap;
+        vif->currently_attached = false;
+        struct ref ref = tx_create(tx, CLASS_VIF, vif, NULL);
+        op_refresh(tx, CLASS_VIF, &ref);
+    }
+}
+
+static int record_snapshot(struct call *call, const struct ref *ref, const char *name,
+                           struct parts *p, struct ref *result, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    const struct vm_rec *vm = call_get(CLASS_VM, ref, err);
+    if (!vm || snapshot_record(tx, p->disks, p->n, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    struct ref snap = record_vm(tx, ref, vm, name);
+    copy_devices(tx, vm, &snap, p);
+    tx_set_ref(tx, ref, CLASS_VM, F_VM_PARENT, &snap);
+    op_refresh(tx, CLASS_VM, &snap);
+    if (tx_commit(tx, err))
+        return -1;
+    *result = snap;
+    return 0;
+}
+
+int op_vm_snapshot(struct call *call, const struct vm_snapshot_args *a, struct ref *result,
+                   struct err *err)
+{
+    AUTO(free_ptr) struct parts *p = mem_alloc(sizeof(*p));
+    db_lock();
+    const struct vm_rec *vm = call_get(CLASS_VM, &a->vm, err);
+    if (vm)
+        collect(vm, &a->ignore_vdis, p);
+    db_unlock();
+    if (!vm)
+        return -1;
+    int rc = hold_disks(call, p, "snapshot", err);
+    if (rc == 0)
+        rc = snapshot_split(p->disks, p->n, err);
+    if (rc == 0) {
+        (void)FAILPOINT("vm.snapshot.disks");
+        rc = record_snapshot(call, &a->vm, a->new_name, p, result, err);
+        (void)FAILPOINT("vm.snapshot.recorded");
+        snapshot_end(p->disks, p->n, rc == 0);
+    }
+    let_go(call, p);
+    return rc;
+}
+
+/* ---- VM.revert -------------------------------------------------------------------------------------- */
+
+/* What the VM takes back; the rest is about the record itself, its name and its run state. */
+static const unsigned reverted[] = {
+    F_VM_NAME_DESCRIPTION,
+    F_VM_USER_VERSION,
+    F_VM_AFFINITY,
+    F_VM_MEMORY_STATIC_MIN,
+    F_VM_MEMORY_STATIC_MAX,
+    F_VM_MEMORY_DYNAMIC_MIN,
+    F_VM_MEMORY_DYNAMIC_MAX,
+    F_VM_VCPUS_PARAMS,
+    F_VM_VCPUS_MAX,
+    F_VM_VCPUS_AT_STARTUP,
+    F_VM_ACTIONS_AFTER_SHUTDOWN,
+    F_VM_ACTIONS_AFTER_REBOOT,
+    F_VM_ACTIONS_AFTER_CRASH,
+    F_VM_PV_BOOTLOADER,
+    F_VM_PV_KERNEL,
+    F_VM_PV_RAMDISK,
+    F_VM_PV_ARGS,
+    F_VM_PV_BOOTLOADER_ARGS,
+    F_VM_PV_LEGACY_ARGS,
+    F_VM_HVM_BOOT_POLICY,
+    F_VM_HVM_BOOT_PARAMS,
+    F_VM_PLATFORM,
+    F_VM_OTHER_CONFIG,
+    F_VM_XENSTORE_DATA,
+    F_VM_RECOMMENDATIONS,
+    F_VM_HARDWARE_PLATFORM_VERSION,
+    F_VM_DOMAIN_TYPE,
+    F_VM_NVRAM,
+};
+
+static int revert_failed(const struct ref *vm, const struct ref *snapshot, const char *why,
+                         struct err *err)
+{
+    char vm_text[REF_TEXT_SIZE], text[REF_TEXT_SIZE];
+    ref_text(vm, vm_text);
+    ref_text(snapshot, text);
+    (void)err_set(err, ERR_VM_REVERT_FAILED, vm_text, text);
+    return err_detail(err, "%s", why);
+}
+
+/* The disks of the snapshot: those whose own disk is still there go back in place, others become new disks. */
+static void plan_back(const struct vm_rec *snap, struct parts *p) REQUIRES(db_mutex)
+{
+    collect(snap, NULL, p);
+    for (size_t i = 0; i < p->n; i++) {
+        struct snapshot_disk *d = &p->disks[i];
+        const struct vdi_rec *vdi = db_get(CLASS_VDI, &d->vdi);
+        const struct vdi_rec *of = db_get(CLASS_VDI, &vdi->snapshot_of);
+        d->kind = of && ref_eq(&of->SR, &vdi->SR) ? SNAPSHOT_BACK : SNAPSHOT_CLONE;
+        d->of = vdi->snapshot_of;
+    }
+}
+
+/* The VM's devices become those of the snapshot, on its own disks. A disk added since stays, attached to nothing. */
+static void take_devices(struct tx *tx, const struct ref *ref, const struct vm_rec *snap,
+                         const struct parts *p) REQUIRES(db_mutex)
+{
+    const struct vm_rec *vm = db_get(CLASS_VM, ref);
+    while (vm->VBDs.n) {
+        struct ref vbd = vm->VBDs.v[0];
+        struct ref vdi = ((const struct vbd_rec *)db_get(CLASS_VBD, &vbd))->VDI;
+        tx_destroy(tx, &vbd);
+        if (!ref_is_null(&vdi))
+            op_refresh(tx, CLASS_VDI, &vdi);
+    }
+    while (vm->VIFs.n) {
+        struct ref vif = vm->VIFs.v[0];
+        tx_destroy(tx, &vif);
+    }
+    for (size_t i = 0; i < snap->VBDs.n; i++) {
+        struct vbd_rec *vbd = call_copy_fresh(CLASS_VBD,
+                                              db_get(CLASS_VBD, &snap->VBDs.v[i]));
+        for (size_t k = 0; k < p->n; k++)
+            if (ref_eq(&p->disks[k].vdi, &vbd->VDI))
+                vbd->VDI = p->disks[k].kind == SNAPSHOT_BACK ? p->disks[k].of
+                                                             : p->disks[k].made;
+        vbd->VM = *ref;
+        struct ref made = tx_create(tx, CLASS_VBD, vbd, NULL);
+        op_refresh(tx, CLASS_VBD, &made);
+    }
+    for (size_t i = 0; i < snap->VIFs.n; i++) {
+        struct vif_rec *vif = call_copy_fresh(CLASS_VIF,
+                                              db_get(CLASS_VIF, &snap->VIFs.v[i]));
+        vif->VM = *ref;
+        struct ref made = tx_create(tx, CLASS_VIF, vif, NULL);
+        op_refresh(tx, CLASS_VIF, &made);
+    }
+}
+
+static int record_back(struct call *call, const struct ref *vm, const struct ref *snapshot,
+                       struct parts *p, struct err *err)
+{
+    const struct class_def *c = &schema_classes[CLASS_VM];
+    struct tx *tx = call_tx(call);
+    const struct vm_rec *snap = call_get(CLASS_VM, snapshot, err);
+    if (!snap || !call_get(CLASS_VM, vm, err) || snapshot_record(tx, p->disks, p->n, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(reverted); i++) {
+        struct vm_rec *copy = record_copy(c, snap);
+        tx_set(tx, vm, CLASS_VM, reverted[i], record_field(&c->fields[reverted[i]], copy));
+        record_free(c, copy);
+    }
+    take_devices(tx, vm, db_get(CLASS_VM, snapshot), p);
+    tx_set_ref(tx, vm, CLASS_VM, F_VM_PARENT, snapshot);
+    op_refresh(tx, CLASS_VM, vm);
+    return tx_commit(tx, err);
+}
+
+static int revert_disks(struct call *call, const struct ref *vm, const struct ref *snapshot,
+                        struct err *err)
+{
+    AUTO(free_ptr) struct parts *p = mem_alloc(sizeof(*p));
+    db_lock();
+    const struct vm_rec *snap = call_get(CLASS_VM, snapshot, err);
+    if (snap)
+        plan_back(snap, p);
+    db_unlock();
+    int rc = snap ? hold_disks(call, p, "clone", err) : -1;
+    if (rc == 0)
+        rc = snapshot_split(p->disks, p->n, err);
+    if (rc == 0) {
+        (void)FAILPOINT("vm.revert.disks");
+        rc = record_back(call, vm, snapshot, p, err);
+        (void)FAILPOINT("vm.revert.recorded");
+        snapshot_end(p->disks, p->n, rc == 0);
+    }
+    let_go(call, p);
+    return rc;
+}
+
+int op_vm_revert(struct call *call, const struct vm_revert_args *a, struct err *err)
+{
+    struct deadline d = deadline_in(OFF_TIMEOUT_US);
+    db_lock();
+    const struct vm_rec *snap = call_get(CLASS_VM, &a->snapshot, err);
+    struct ref vm = snap ? snap->snapshot_of : REF_NULL;
+    const struct vm_rec *rec = db_get(CLASS_VM, &vm);
+    bool off = rec && rec->power_state == VM_POWER_STATE_HALTED;
+    db_unlock();
+    if (!snap)
+        return -1;
+    if (!rec)
+        return revert_failed(&vm, &a->snapshot,
+                             "its VM is gone; clone the snapshot instead", err);
+    if (op_begin_forced(CLASS_VM, &vm, "reverting", &call->task, err))
+        return -1;
+    int rc = off ? 0 : vm_teardown(&vm, "VM.revert", MESSAGE_VM_SHUTDOWN_FORCED, &d, err);
+    (void)FAILPOINT("vm.revert.off");
+    if (rc == 0)
+        rc = revert_disks(call, &vm, &a->snapshot, err);
+    op_end(CLASS_VM, &vm, &call->task);
+    return rc;
+}
