@@ -247,7 +247,7 @@ static int look_at_host(const struct options *o, struct err *err)
     return 0;
 }
 
-/* The disk process stands beside this program. */
+/* The disk process stands beside this program, or in the bin of its sbin. */
 static int open_disks(struct err *err)
 {
     char exe[PATH_MAX];
@@ -260,6 +260,10 @@ static int open_disks(struct err *err)
     exe[n] = '\0';
     *strrchr(exe, '/') = '\0';
     AUTO(free_str) char *binary = str_fmt("%s/serai-disk", exe);
+    if (access(binary, X_OK) < 0) {
+        free_str(&binary);
+        binary = str_fmt("%s/../bin/serai-disk", exe);
+    }
     return disks_init(host_ctx.runtime_dir, binary, err);
 }
 
