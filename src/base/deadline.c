@@ -82,9 +82,20 @@ static int wait_for(const struct deadline *d, int fd, short events)
     }
 }
 
+/* A peer that answers at once is no wait worth telling: changing places costs two changes of threads. */
+#define SOON_US 300
+
 int deadline_poll(const struct deadline *d, int fd, short events)
 {
-    bool told = hook && !deadline_passed(d) && hook->begin();
+    if (!hook)
+        return wait_for(d, fd, events);
+    if (fd >= 0) {
+        struct deadline soon = deadline_sooner(d, SOON_US);
+        int rc = wait_for(&soon, fd, events);
+        if (rc >= 0 || errno != ETIMEDOUT)
+            return rc;
+    }
+    bool told = !deadline_passed(d) && hook->begin();
     int rc = wait_for(d, fd, events), saved = errno;
     if (told)
         hook->end();

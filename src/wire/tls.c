@@ -156,6 +156,7 @@ struct tls_server *tls_server_new(const char *cert_file, const char *key_file,
     }
     /* Clients cut uploads of unknown length by closing without a notice; lengths and formats say what is whole. */
     SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    (void)SSL_CTX_set_num_tickets(ctx, 1); /* of two, clients use one, and both cost */
     if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1) {
         err_set(err, ERR_SERVER_CERTIFICATE_INVALID);
         err_detail(err, "no certificate could be read from %s: %s", cert_file, reason());
