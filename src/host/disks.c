@@ -393,10 +393,8 @@ static int restart(struct entry *e, struct err *err)
     struct deadline d = deadline_in(ASK_US);
 
     resolve(e);
-    (void)FAILPOINT("disks.restart.resolved");
     if (spawn(e, -1, err) < 0)
         return -1;
-    (void)FAILPOINT("disks.restart.spawned");
     return open_disks(e, &d, err);
 }
 

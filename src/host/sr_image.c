@@ -10,7 +10,6 @@
 
 #include "api/errors.h"
 #include "base/clock.h"
-#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "vhd/vhd_create.h"
@@ -109,8 +108,6 @@ static int put(struct sr_image *i, const uint8_t *p, uint64_t len, uint64_t at,
 {
     if (!len)
         return 0;
-    if (FAILPOINT("sr.image.write"))
-        return vhd_io_failed(err, "writing", "the volume");
     if (i->chain)
         return vhd_chain_write(i->chain, p, len, at, err);
     return io_pwrite_full(i->fd, p, (size_t)len, at) < 0

@@ -372,8 +372,10 @@ static int settle_leaf(struct intent *in, const struct sr_handle *h, struct err 
         if (storage_pending_begin(in->old, h, STORAGE_INNER, NULL, err)
             || move_record(h, in->old, in->volume, err))
             return -1;
+        db_lock();
+        in->has_record = storage_vdi_of(in->volume, &in->vdi);
+        db_unlock();
         log_info("volume %s follows %s", in->volume, in->old);
-        in->has_record = true;
     }
     return 0;
 }
