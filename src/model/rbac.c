@@ -8,6 +8,7 @@
 #include <openssl/sha.h>
 #include <strings.h>
 
+#include "api/errors.h"
 #include "api/records.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -351,9 +352,36 @@ bool rbac_allows(const struct session *s, const struct call_def *def, const char
     return good;
 }
 
-bool rbac_key_is_kept(const struct session *s, const struct call_def *def, const char *key)
+/* set: the call that writes the whole map. */
+static int check_map(const struct session *s, const struct call_def *set,
+                     const struct map_string_string *map, struct err *err)
+    EXCLUDES(db_mutex)
 {
-    return key_has_roles(def, key) && !rbac_allows(s, def, key);
+    for (size_t i = 0; i < map->n; i++) {
+        const char *key = map->v[i].key;
+        if (!key_has_roles(set, key) || rbac_allows(s, set, key))
+            continue;
+        AUTO(free_str) char *name = permission_name(set, key);
+        return err_set(err, ERR_RBAC_PERMISSION_DENIED, name,
+                       "No permission in user session");
+    }
+    return 0;
+}
+
+int rbac_check_record(const struct session *s, enum class_id cls, const void *rec,
+                      struct err *err)
+{
+    const struct class_def *def = &schema_classes[cls];
+    for (size_t i = 0; i < def->n_fields; i++) {
+        const struct field_def *f = &def->fields[i];
+        if (!f->key_roles)
+            continue;
+        AUTO(free_str) char *name = str_fmt("set_%s", f->name);
+        const struct call_def *set = schema_class_call(def, name);
+        if (set && check_map(s, set, record_field(f, rec), err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static bool rules_allow_door(const struct serai_role_rec *r, uint8_t may,

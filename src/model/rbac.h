@@ -31,9 +31,11 @@ bool rbac_allows(const struct session *s, const struct call_def *def, const char
     EXCLUDES(db_mutex);
 bool rbac_allows_locked(const struct session *s, const struct call_def *def,
                         const char *key) REQUIRES(db_mutex);
-/* Does this key have roles of its own, none of which is the session's? It may not come into the map by any way. */
-bool rbac_key_is_kept(const struct session *s, const struct call_def *def, const char *key)
-    EXCLUDES(db_mutex);
+/* A new object's maps: who may make an object chooses its fields, but no key that has roles of its own, none of which is
+ * the session's. Every path that makes objects of what a caller sends (create, import) asks here, before any reference
+ * is resolved. Errors: RBAC_PERMISSION_DENIED(permission, message). */
+int rbac_check_record(const struct session *s, enum class_id cls, const void *rec,
+                      struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* May it use a door of HTTP? roles: of whom may; permission: "http/get_rrd". */
 bool rbac_allows_door(const struct session *s, uint8_t roles, const char *permission)
     EXCLUDES(db_mutex);

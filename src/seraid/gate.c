@@ -41,33 +41,6 @@ int gate_key_given(const struct call_def *def, const struct session *s,
     return gate_key(def, s, json_string_value(key), err);
 }
 
-int gate_new_map(const struct class_def *cls, unsigned field, const struct session *s,
-                 const struct map_string_string *map, struct err *err)
-{
-    AUTO(free_str)
-    char *name = str_fmt("%s.set_%s", cls->name, cls->fields[field].name);
-    const struct call_def *set = schema_call(name);
-
-    /* Who may make an object chooses its fields, but not the keys that are kept from its role. */
-    for (size_t i = 0; set && i < map->n; i++) {
-        if (rbac_key_is_kept(s, set, map->v[i].key))
-            return denied(set, map->v[i].key, err);
-    }
-    return 0;
-}
-
-int gate_record(const struct class_def *cls, const struct session *s, const void *rec,
-                struct err *err)
-{
-    for (size_t i = 0; i < cls->n_fields; i++) {
-        const struct field_def *f = &cls->fields[i];
-
-        if (f->key_roles && gate_new_map(cls, i, s, record_field(f, rec), err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* Tokens that are limited to objects */
 
 /* Every reference in a value. */

@@ -17,12 +17,6 @@ int gate_key(const struct call_def *def, const struct session *s, const char *ke
 /* The same for the key of a call as it came, before its arguments are decoded: nothing else of it has been looked at. */
 int gate_key_given(const struct call_def *def, const struct session *s,
                    const json_t *params, struct err *err) MUST_CHECK;
-/* A new object's maps: no key that is kept from the session by a role of its own. Every path that makes objects of what
- * a caller sends (create, import) asks here. */
-int gate_record(const struct class_def *cls, const struct session *s, const void *rec,
-                struct err *err) MUST_CHECK;
-int gate_new_map(const struct class_def *cls, unsigned field, const struct session *s,
-                 const struct map_string_string *map, struct err *err) MUST_CHECK;
 /* References among the arguments, for a token that is limited to objects. Before any of them is looked up. */
 int gate_args(const struct call_def *def, const struct session *s, const void *args,
               struct err *err) MUST_CHECK EXCLUDES(db_mutex);

@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
+#include "model/rbac.h"
 #include "model/view.h"
 #include "ops/ops.h"
 #include "seraid/gate.h"
@@ -368,7 +369,7 @@ static int create(struct call *call, void *args, struct err *err)
     struct ref ref;
 
     reset_ro_fields(class_of(call), rec);
-    if (gate_record(class_of(call), &call->session, rec, err) != 0) {
+    if (rbac_check_record(&call->session, call->def->cls, rec, err) != 0) {
         record_free(class_of(call), rec);
         return -1;
     }
