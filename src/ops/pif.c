@@ -140,7 +140,7 @@ int op_pif_introduce(struct call *call, const struct pif_introduce_args *a,
         rc = err_set(err, ERR_DUPLICATE_PIF_DEVICE_NAME, a->device);
     if (rc == 0 && (!nic || (mac[0] && !str_eq(nic->mac, mac))))
         rc = err_set(err, ERR_INVALID_VALUE, nic ? "MAC" : "device", nic ? mac : a->device);
-    if (rc) {
+    if (rc || !nic) {
         tx_abort(tx);
         return -1;
     }
