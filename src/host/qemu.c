@@ -7,7 +7,7 @@
  *
  * PCI plan (bus pcie.0 of q35):
  *   00 host bridge   01 VGA   02-04 root ports of disks (slot / 8, slot % 8)   06-07 root ports of NICs
- *   18 rng   19 serial ports   1a balloon   1b SCSI controller (target = slot)   1d USB
+ *   18 rng   19 serial ports   1a balloon   1b SCSI controller (target = slot)   1c watchdog   1d USB
  *   1f ISA bridge, AHCI (ports 0-5), SMBus
  *
  * Runs on any thread, touches no state. */
@@ -119,7 +119,14 @@ static int add_machine(struct build *b)
               "backend=pc.ram",
               s->machine);
     option(b, "-accel", str_eq(s->accel, "kvm") ? "kvm" : "tcg,thread=multi");
-    option(b, "-cpu", cpu);
+    option(b, "-cpu", NULL);
+    /* KVM alone has them. Without them Windows spins on locks and reads clocks that trap. */
+    argv_addf(
+        b->argv, "%s%s", cpu,
+        s->viridian && str_eq(s->accel, "kvm")
+            ? ",hv-relaxed=on,hv-vapic=on,hv-spinlocks=0x1fff,hv-vpindex=on,hv-synic=on,"
+              "hv-time=on,hv-stimer=on"
+            : "");
     option(b, "-m", NULL);
     argv_addf(b->argv, "%lluM", (unsigned long long)mib);
     /* Shared: a disk process can map it. Starting with it costs nothing measurable (12 pairs: 37.1 and 36.6 ms). */
@@ -250,6 +257,10 @@ static int add_fixed_devices(struct build *b)
         option(b, "-device", always[i]);
     for (size_t i = 0; b->spec->vga && i < ARRAY_SIZE(with_screen); i++)
         option(b, "-device", with_screen[i]);
+    if (b->spec->watchdog) {
+        option(b, "-device", AT("i6300esb", "watchdog", "0x1c"));
+        option(b, "-action", "watchdog=reset");
+    }
     return 0;
 }
 

@@ -130,6 +130,15 @@ TEST(golden_nbd)
     check_golden("argv-nbd-fd.txt", &s);
 }
 
+TEST(golden_windows)
+{
+    struct vm_spec s = tiny();
+
+    s.viridian = s.watchdog = true;
+    s.accel = "kvm";
+    check_golden("argv-windows.txt", &s);
+}
+
 TEST(golden_buses)
 {
     struct vm_spec s = tiny();

@@ -63,6 +63,8 @@ struct vm_spec {
     const char *kernel, *initrd, *cmdline; /* direct boot; kernel NULL: from disks */
     bool rtc_localtime;
     bool vga;
+    bool viridian; /* Hyper-V's interfaces, which Windows uses where it finds them */
+    bool watchdog; /* a watchdog device, which resets the machine */
     struct vm_disk disks[VMSPEC_DISKS_MAX];
     unsigned n_disks;
     struct vm_nic nics[VMSPEC_NICS_MAX];

@@ -32,6 +32,7 @@ struct vm_parts {
     size_t n_nics;
     char *kernel, *initrd; /* resolved paths; NULL: boots from its disks */
     const char *accel, *machine;
+    uint64_t promised_bytes; /* of memory, kept for this start */
 };
 
 void vm_parts_done(struct vm_parts *p);

@@ -115,8 +115,12 @@ out:
     return rc;
 }
 
-/* What running VMs may still take counts, not only what they have touched. */
-int vm_check_memory(const struct vm_rec *vm, struct err *err)
+/* Memory of starts under way, whose VMs do not say yet that they run: two at once never take the same bytes. */
+static uint64_t promised_bytes GUARDED_BY(db_mutex);
+
+/* What running VMs may still take counts, not only what they have touched. promise: keep it for a start, until
+ * release_memory(). */
+static int take_memory(const struct vm_rec *vm, bool promise, struct err *err)
 {
     uint64_t total = host_ctx.inventory.memory_total_bytes, available = 0,
              committed = VM_HOST_RESERVE_BYTES;
@@ -129,9 +133,13 @@ int vm_check_memory(const struct vm_rec *vm, struct err *err)
             || other->power_state == VM_POWER_STATE_PAUSED)
             committed += (uint64_t)other->memory_dynamic_max;
     }
-    db_unlock();
+    committed += promised_bytes;
     available = MIN(available, total > committed ? total - committed : 0);
-    if ((uint64_t)vm->memory_dynamic_max <= available)
+    bool fits = (uint64_t)vm->memory_dynamic_max <= available;
+    if (fits && promise)
+        promised_bytes += (uint64_t)vm->memory_dynamic_max;
+    db_unlock();
+    if (fits)
         return 0;
     char needed_text[24], available_text[24];
     struct buf b = BUF_INIT(sizeof(needed_text));
@@ -142,6 +150,18 @@ int vm_check_memory(const struct vm_rec *vm, struct err *err)
     memcpy(available_text, buf_str(&b), b.len + 1);
     buf_done(&b);
     return err_set(err, ERR_HOST_NOT_ENOUGH_FREE_MEMORY, needed_text, available_text);
+}
+
+int vm_check_memory(const struct vm_rec *vm, struct err *err)
+{
+    return take_memory(vm, false, err);
+}
+
+/* The start is over: its VM counts by itself from now on, or is not there. */
+static void release_memory(struct vm_parts *p) REQUIRES(db_mutex)
+{
+    promised_bytes -= p->promised_bytes;
+    p->promised_bytes = 0;
 }
 
 static bool is_read_only(const struct vm_part_disk *d)
@@ -229,7 +249,10 @@ static int build_machine(const struct ref *ref, struct vm_parts *p,
             || resolve_boot_file(p->vm, p->vm->PV_ramdisk, &p->initrd, err))
             return -1;
     }
-    if (vm_check_memory(p->vm, err) || open_volumes(p, d, err))
+    if (take_memory(p->vm, true, err))
+        return -1;
+    p->promised_bytes = (uint64_t)p->vm->memory_dynamic_max;
+    if (open_volumes(p, d, err))
         return -1;
     struct vm_spec spec;
     if (vm_spec_build(p, &spec, err))
@@ -240,15 +263,16 @@ static int build_machine(const struct ref *ref, struct vm_parts *p,
 
 /* Say that the machine runs. The VM may have been destroyed meanwhile: power_state_reset, then destroy. */
 static int record_start(struct call *call, const struct ref *ref, bool paused,
-                        const char *machine, struct err *err)
+                        struct vm_parts *p, struct err *err)
 {
     struct tx *tx = call_tx(call);
+    release_memory(p);
     if (!call_get(CLASS_VM, ref, err)) {
         tx_abort(tx);
         return -1;
     }
     vm_records_live(tx, ref, paused ? VM_POWER_STATE_PAUSED : VM_POWER_STATE_RUNNING);
-    tx_map_put_str(tx, ref, CLASS_VM, F_VM_PLATFORM, "machine", machine);
+    tx_map_put_str(tx, ref, CLASS_VM, F_VM_PLATFORM, "machine", p->machine);
     message_add_vm(tx, MESSAGE_VM_STARTED, ref);
     return tx_commit(tx, err);
 }
@@ -273,16 +297,22 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
     if (build_machine(ref, &parts, &d, err)) {
         if (parts.vm)
             IGNORE(disks_stop(parts.vm->uuid, NULL)); /* the next start tries again */
+        db_lock();
+        release_memory(&parts);
+        db_unlock();
         return parts.vm ? vm_say_ref(err, parts.vm->uuid, ref) : -1;
     }
     (void)FAILPOINT("vm.start.machine_built");
     int rc = paused ? 0 : host_ctx.machine->go(parts.vm->uuid, &d, err);
     (void)FAILPOINT("vm.start.running");
     if (rc == 0)
-        rc = record_start(call, ref, paused, parts.machine, err);
+        rc = record_start(call, ref, paused, &parts, err);
     (void)FAILPOINT("vm.start.recorded");
     if (rc == 0)
         return 0;
+    db_lock();
+    release_memory(&parts);
+    db_unlock();
     AUTO(err_done) struct err second = { 0 };
     if (power_off(ref, "VM.start failed", MESSAGE_VM_NONE, &second)) {
         AUTO(free_str) char *text = err_text(&second);

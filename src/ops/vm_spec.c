@@ -252,6 +252,8 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         .cmdline = p->kernel ? vm->PV_args : NULL,
         .rtc_localtime = false,
         .vga = flag(&vm->platform, "vga", true),
+        .viridian = flag(&vm->platform, "viridian", false),
+        .watchdog = flag(&vm->platform, "watchdog", false),
     };
     memcpy(out->uuid, vm->uuid, sizeof(out->uuid));
     add_bios_strings(vm, out);

@@ -197,3 +197,26 @@ def test_a_renamed_template_is_not_made_again(directory):
     api = daemon.api()
     assert api.call("VM.get_name_label", template) == "Anything" and len(api.call("VM.get_all")) == count
     daemon.stop()
+
+
+def test_memory_is_promised_once(api, kernel):
+    """Starts at the same moment never get more together than there is; a start that fails gives back what it had."""
+    host = api.call("host.get_all")[0]
+    total = int(api.call("host_metrics.get_memory_total", api.call("host.get_metrics", host)))
+    vms = [guest(api, kernel) for _ in range(6)]
+    refused = guest(api, kernel, "fake:refuse")
+    for vm in vms + [refused]:
+        api.call("VM.set_memory_limits", vm, *[total // 4 // 4096 * 4096] * 4)
+    tasks = [api.call("Async.VM.start", vm, False, False) for vm in vms]
+    ends = [api.wait_task(task) for task in tasks]
+    running = [vm for vm in vms if api.call("VM.get_power_state", vm) == "Running"]
+    assert len(running) == sum(t["status"] == "success" for t in ends) < 4, "four times a quarter leaves nothing for the host"
+    for task in ends:
+        assert task["status"] == "success" or task["error_info"][0] == "HOST_NOT_ENOUGH_FREE_MEMORY", task
+    for vm in running:
+        api.call("VM.hard_shutdown", vm)
+    api.call("VM.set_memory_limits", refused, *[64 << 20] * 4)
+    codes = {api.fails("VM.start", refused, False, False).code for _ in range(total // (64 << 20) + 1)}
+    assert codes == {"BOOTLOADER_FAILED"}
+    for vm in vms + [refused]:
+        api.call("VM.destroy", vm)

@@ -115,10 +115,10 @@ def test_other_buses(api, vm):
     assert error.code == "VALUE_NOT_SUPPORTED" and error.params[:2] == ["disk-bus", "floppy"]
     vm.call("remove_from_platform", "disk-bus")
     vm.call("add_to_platform", "disk-bus", "nvme")
-    late = vm.add_disk(userdevice="2")[1]
-    api.call("VBD.destroy", late)
+    vm.call("add_to_platform", "watchdog", "true")
     line = vm.start_up()
     shows(line, "ls /sys/block", r"(?s)nvme0n1.*sda")
+    shows(line, "cat /sys/bus/pci/devices/0000:00:1c.0/device", r"0x25ab")
     sata = vm.add_disk(userdevice="3", other_config={"bus": "sata"})[1]
     assert code_of(api, "VBD.plug", sata) == "OPERATION_NOT_ALLOWED"
     nvme = vm.add_disk(userdevice="2")[1]
