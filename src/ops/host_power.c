@@ -198,8 +198,8 @@ static void *start_machines(void *arg)
 /* Whether the pool wants it; a host that has just booted takes machines again. */
 static int open_host(bool *wanted_out, struct err *err)
 {
+    struct tx *tx = daemon_tx("start-up"); /* has the lock */
     struct ref host = db_host_ref(), pool = db_pool_ref();
-    struct tx *tx = daemon_tx("start-up");
     const struct pool_rec *rec = db_get(CLASS_POOL, &pool);
 
     *wanted_out = rec && key_true(&rec->other_config, AUTO_KEY);
