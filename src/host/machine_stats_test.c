@@ -44,7 +44,7 @@ TEST(what_it_should_not)
         "{}",
         "[1,\"x\",null,[]]",
         "[{\"node-name\":\"disk0\"}]",
-        "[{\"node-name\":\"disk32\",\"stats\":{}}]",
+        "[{\"node-name\":\"disk64\",\"stats\":{}}]",
         "[{\"node-name\":\"disk-1\",\"stats\":{}}]",
         "[{\"node-name\":\"disk0-file\",\"stats\":{}}]",
         "[{\"node-name\":7,\"stats\":{}}]",
