@@ -63,9 +63,10 @@ deb: deps-deb build-deb/build.ninja
 	ninja -j$(JOBS) -C build-deb seraid serai serai-rootd serai-disk serai-vhd
 	packaging/build-deb build-deb build-deb/packages
 
-# They install on a clean Debian and start there (as root; minutes, and packages from the network).
+# They install on a clean Debian and start there, also under its systemd (as root; packages from the network).
 deb-test: deps-deb deps-run deb
-	packaging/test-deb build-deb/packages
+	packaging/test-deb build-deb/packages build-deb/root
+	packaging/test-units build-deb/packages build-deb/root
 
 clean:
 	rm -rf $(BUILD) build-*
