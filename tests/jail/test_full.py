@@ -135,7 +135,7 @@ def test_machines_outlive_both_daemons(world):
         for g in (guest, null, other):
             g.call("hard_shutdown")
         assert world.groups() == {}
-        assert guests.disk_file(world, api, vdi).read_bytes()[:MIB] == guests.pattern(7)
+        assert guests.content(world, api, vdi, MIB) == guests.pattern(7)
         guests.check_whole(world, api)
 
 
