@@ -164,7 +164,6 @@ static int next_file(struct tail *t, const char *dir, const numbers *under_way,
     json_decref(rec);
     AUTO(close_fd)
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    (void)FAILPOINT("audit.file.created");
     next.fd = fd;
     if (fd < 0 || write_at(&next, &text) < 0 || fdatasync(fd) < 0
         || io_fsync_dir(dir) < 0) {
@@ -283,7 +282,6 @@ static int write_queue(void) REQUIRES(lock)
     struct tail t = audit.tail;
     render(&batch, &t, &text);
     mutex_unlock(&lock);
-    (void)FAILPOINT("audit.write");
     if (!failed && write_at(&t, &text) < 0)
         failed = errno;
     mutex_lock(&lock);
@@ -459,7 +457,6 @@ static void prune(void) REQUIRES(lock)
     if (rc < 0 || sync_to(number) < 0)
         return;
     mutex_unlock(&lock);
-    (void)FAILPOINT("audit.pruned");
     remove_files(dir, first, n);
     mutex_lock(&lock);
 }

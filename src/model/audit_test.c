@@ -179,6 +179,29 @@ TEST(old_files_go_with_a_record)
     auditlog_report_done(&r);
 }
 
+/* It died while it made the next file: that one is empty, or has half a first record. */
+TEST(a_file_that_was_only_just_made)
+{
+    static const char *const texts[] = { "", "0123456789" };
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        AUTO(free_str) char *dir = fresh_dir();
+        start(dir, 0);
+        uint64_t n = intent("before");
+        done(n);
+        audit_close();
+        AUTO(free_str) char *two = file_path(dir, 2);
+        write_text(two, texts[i], strlen(texts[i]));
+        struct auditlog_report r;
+        verify(dir, &r);
+        CHECK(!r.problem);
+        start(dir, 0);
+        CHECK_INT(intent("after"), n + 2);
+        audit_close();
+        check_whole(dir);
+        CHECK(access(two, F_OK) < 0);
+    }
+}
+
 /* A power cut: what was behind the head is cut or turns into anything. */
 TEST(a_torn_tail_is_no_tampering)
 {
@@ -287,6 +310,29 @@ TEST(writing_goes_on_behind_damage_that_stays_visible)
     verify(dir, &r);
     CHECK(r.problem);
     auditlog_report_done(&r);
+}
+
+/* Who cuts the end off and has the daemon started again is seen all the same. */
+TEST(a_cut_stays_visible_after_a_start)
+{
+    AUTO(free_str) char *dir = fresh_dir();
+    AUTO(buf_done) struct buf text = BUF_INIT(0);
+    start(dir, 0);
+    for (int i = 0; i < 4; i++)
+        done(intent("short"));
+    audit_close();
+    AUTO(free_str) char *path = file_path(dir, 1);
+    read_text(path, &text);
+    write_text(path, text.data, line_start(&text, 6));
+    for (int i = 0; i < 2; i++) {
+        struct auditlog_report r;
+        start(dir, 0);
+        done(intent("short"));
+        audit_close();
+        verify(dir, &r);
+        CHECK(r.problem && strstr(r.problem, "cut off"));
+        auditlog_report_done(&r);
+    }
 }
 
 TEST(a_flood_of_refusals_is_counted)

@@ -170,6 +170,9 @@ static void count(struct reading *rd, const json_t *rec)
     r->torn += str_eq(kind, "torn");
     if (str_eq(kind, "pruned"))
         rd->pruned = (unsigned)json_integer_value(json_object_get(rec, "files"));
+    const char *damage = text_of(rec, "damage");
+    if (*damage) /* found at a start; what was written since is good, and says so */
+        problem(rd, "%s", damage);
     if (rd->n == rd->head_n) {
         rd->head_seen = true;
         if (memcmp(rd->chain.hash, rd->head_hash, HEX) != 0)
@@ -210,11 +213,14 @@ static bool take_line(struct reading *rd, const char *line, size_t len)
 }
 
 /* Was what does not fit left by a power cut? Only behind all that was known to be durable. */
-static bool is_torn(const struct reading *rd, const char *rest, size_t len, bool last)
+static bool is_torn(const struct reading *rd, const char *start, const char *rest,
+                    size_t len, bool last)
 {
     const char *newline = memchr(rest, '\n', len);
     if (!last)
         return false;
+    if (rd->q->from_file && rest == start && !newline)
+        return true; /* half a first record; what came before is in another file */
     if (rd->head_n)
         return rd->n >= rd->head_n;
     return !newline || newline + 1 == rest + len;
@@ -238,7 +244,7 @@ static void read_text(struct reading *rd, const char *name, const char *p, size_
     rd->r->good_bytes = at;
     if (at == len || rd->stopped)
         return;
-    if (is_torn(rd, p + at, len - at, last))
+    if (is_torn(rd, p, p + at, len - at, last))
         rd->r->torn_bytes = len - at;
     else
         problem(
@@ -295,7 +301,15 @@ static int read_dir(struct reading *rd, const char *dir, struct err *err)
         if (read_one(rd, path, name, i == last, err) < 0)
             return -1;
     }
-    if (rd->q->from_file || rd->stopped)
+    if (rd->stopped)
+        return 0;
+    if (rd->head_n > rd->n && (rd->n || !rd->q->from_file))
+        problem(
+            rd,
+            "the log ends with record %llu, but record %llu was written: the end was cut "
+            "off",
+            (unsigned long long)rd->n, (unsigned long long)rd->head_n);
+    if (rd->q->from_file)
         return 0;
     if (first > 1 && rd->pruned < first - 1)
         problem(rd,
@@ -303,10 +317,8 @@ static int read_dir(struct reading *rd, const char *dir, struct err *err)
                 "retention removed them",
                 first);
     if (rd->head_n && !rd->head_seen)
-        problem(rd,
-                "the log ends with record %llu, but record %llu was written: the "
-                "end was cut off",
-                (unsigned long long)rd->n, (unsigned long long)rd->head_n);
+        problem(rd, "record %llu, which was written, is missing",
+                (unsigned long long)rd->head_n);
     return 0;
 }
 

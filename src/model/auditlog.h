@@ -7,7 +7,8 @@
  *   DIR/head                   "N HASH": the newest record known to be on the disk
  *
  * A record is an object with "n" (from 1, without gaps, through all files), "time" and "kind":
- *   begin    the first of each file: "file", "previous" (the HASH before it), "open" (intents without outcome)
+ *   begin    the first of each file: "file", "previous" (the HASH before it), "open" (intents without outcome), "damage"
+ *            (what a start found wrong with the files before)
  *   intent   a call that is about to run    outcome   how it ended; "of" is the n of its intent
  *   refused  a call that was not let in     session   a login or logout
  *   torn     a start found "bytes" at the end of the file that were no record, as a power cut leaves them

@@ -210,7 +210,8 @@ static void session_ended(const struct call *call, const void *args, const struc
 
     if (login)
         put_text(rec, "user",
-                 *(const char *const *)((const char *)args + def->params[0].offset));
+                 *(const char *const *)(const void *)((const char *)args
+                                                      + def->params[0].offset));
     json_object_set_new(rec, "call", json_string(schema_call_name(def)));
     json_object_set_new(rec, "outcome", json_string(err->code ? "failed" : "done"));
     if (err->code)

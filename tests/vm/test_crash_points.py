@@ -2,6 +2,7 @@
 """The daemon is killed at every point that the program names, then started again: operations are done or undone, machines and
 records agree, nothing is left over, and the same operation works. SERAI_BUILD_FP names a build with -Dfailpoints=true
 (default: SERAI_BUILD)."""
+import json
 import os
 import pathlib
 import tempfile
@@ -313,7 +314,7 @@ def test_die_at_every_point(world, operation):
     with world.restart() as api:
         before = set(world.lines("hit"))
         act(api)
-        hits = [p for p in world.lines("hit") if p not in before]
+        hits = [p for p in world.lines("hit") if p not in before and not p.startswith("audit.")]
         clear(world.daemon, api)
     world.reached |= set(hits)
     world.hits[operation] = hits
@@ -429,6 +430,31 @@ def test_die_while_a_blob_comes(world, point):
         assert get(api, blob) == b"once more" and api.call("blob.get_size", blob) == len(b"once more")
         api.call("blob.destroy", blob)
         assert list((world.daemon.state / "blobs").iterdir()) == []
+
+
+@pytest.mark.parametrize("point,acted,known", [
+    ("audit.intent", False, None), ("audit.intent.durable", False, "unknown"), ("audit.outcome", True, "unknown")])
+def test_die_in_the_audit_log(world, point, acted, known):
+    """Nothing acts without an intent on the disk; what has no outcome is marked at the next start; the log stays whole."""
+    def records():
+        return [json.loads(line[65:]) for path in sorted((world.daemon.state / "audit").glob("audit-*.log"))
+                for line in path.read_bytes().splitlines()]
+
+    with world.restart() as api:
+        pool, before = api.pool(), api.call("pool.get_name_description", api.pool())
+        assert before != point
+    with world.restart(point + ":exit") as api:
+        with pytest.raises((AssertionError, OSError)):
+            api.call("pool.set_name_description", pool, point)
+        assert world.daemon.wait_death() == -9
+    world.reached.add(point)
+    with world.restart() as api:
+        assert api.call("pool.get_name_description", pool) == (point if acted else before)
+        assert api.call("serai.audit_verify")["whole"] == "true"
+        intents = [r["n"] for r in records() if r["kind"] == "intent" and r.get("args", {}).get("value") == point]
+        outcomes = [r["outcome"] for r in records() if r["kind"] == "outcome" and r["of"] in intents]
+        assert (len(intents), outcomes) == ((0, []) if known is None else (1, [known]))
+        api.call("pool.set_name_description", pool, before)
 
 
 def test_every_point_was_reached(world):
