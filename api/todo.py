@@ -108,8 +108,4 @@ NOT_YET("DISKS", "disks that storage has and the database has not, and what happ
 ])
 
 NOT_YET("HOST", "support", [
-    "host.bugreport_upload",
-    "host.get_system_status_capabilities",
-    "host.syslog_reconfigure",
-    "pool.send_test_post",
 ])

@@ -296,6 +296,24 @@ static bool machine_lives(const char *vm_uuid)
     return host_ctx.machine->state(vm_uuid) != MACHINE_NONE;
 }
 
+int boot_restored(struct err *err)
+{
+    bool first;
+    struct tx *tx = daemon_tx("restored");
+    struct ref pool = boot_pool(tx, &first);
+    boot_host(tx);
+    struct ref host = db_first(CLASS_HOST).ref;
+    tx_set_ref(tx, &pool, CLASS_POOL, F_POOL_MASTER, &host);
+    boot_licence(tx, &pool, &host);
+    boot_drivers(tx);
+    boot_templates(tx);
+    if (tx_commit(tx, err))
+        return -1;
+    db_set_local_host(&host);
+    return rbac_init(err) || blob_settle(err) || boot_storage(err) || refresh_all(err) ? -1
+                                                                                       : 0;
+}
+
 int ops_boot(struct err *err)
 {
     bool first;

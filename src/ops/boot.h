@@ -10,4 +10,6 @@ void boot_templates(struct tx *tx) REQUIRES(db_mutex);
 void boot_host(struct tx *tx) REQUIRES(db_mutex);
 /* Connect to machines that run from before; make every record true. */
 int boot_adopt(struct err *err) MUST_CHECK;
+/* After the database was restored under a running daemon: what the start makes of the records. */
+int boot_restored(struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 #endif

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/host_ctx.h"
+#include "ops/perfmon.h"
 #include "ops/stats_int.h"
 
 #define EVERY_US     (RRD_STEP * US_PER_SEC)
@@ -365,6 +366,7 @@ static void play_round(struct round *r, struct machine_stats *s)
     rounds = r->number;
     rounds_at = r->at;
     mutex_unlock(&stats_lock);
+    perfmon_round(r->at);
 }
 
 /* The thread */
@@ -448,6 +450,7 @@ void stats_done(void)
     size_t pos = 0;
 
     stats_stop();
+    perfmon_done();
     mutex_lock(&stats_lock);
     while ((o = hash_next(&objects, &pos)) != NULL)
         object_free(o);

@@ -86,17 +86,24 @@ static void reset_run_state(struct vm_rec *vm)
     put_platform_default(vm, "cores-per-socket", "1");
 }
 
-int vm_create(struct call *call, void *record, struct ref *result, struct err *err)
+int vm_prepare_new(struct vm_rec *vm, struct err *err)
 {
-    struct vm_rec *vm = record;
     if (check_memory_order(vm, err)
-        || check_vcpus(vm->VCPUs_at_startup, vm->VCPUs_max, err)) {
-        record_free(&schema_classes[CLASS_VM], vm);
+        || check_vcpus(vm->VCPUs_at_startup, vm->VCPUs_max, err))
         return -1;
-    }
     reset_run_state(vm);
     if (vm->domain_type == DOMAIN_TYPE_UNSPECIFIED)
         vm->domain_type = DOMAIN_TYPE_HVM;
+    return 0;
+}
+
+int vm_create(struct call *call, void *record, struct ref *result, struct err *err)
+{
+    struct vm_rec *vm = record;
+    if (vm_prepare_new(vm, err)) {
+        record_free(&schema_classes[CLASS_VM], vm);
+        return -1;
+    }
     str_put(&vm->uuid, "");
     struct tx *tx = call_tx(call);
     vm->metrics = make_metrics(tx);

@@ -111,6 +111,9 @@ int vm_check_disk_free(const struct ref *vm, const struct vbd_rec *vbd, struct e
 /* A new uuid-like random MAC address, locally administered, as text. */
 void vif_random_mac(char out[static 18]);
 
+/* A record that a caller filled becomes one of a new, halted VM, if its numbers can be those of one. */
+int vm_prepare_new(struct vm_rec *vm, struct err *err) MUST_CHECK;
+
 /* vm_allowed.c: registers the functions for allowed_operations of all classes. */
 void ops_allowed_init(void);
 /* vm_watch.c */

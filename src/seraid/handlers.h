@@ -19,5 +19,12 @@ void http_rrd_host(struct exchange *x);            /* GET /host_rrd */
 void http_rrd_vm(struct exchange *x);              /* GET /vm_rrd */
 void http_rrd_sr(struct exchange *x);              /* GET /sr_rrd */
 void http_metrics_get(struct exchange *x);         /* GET /metrics */
+void http_pool_get_dump(struct exchange *x);       /* GET /pool/xmldbdump */
+void http_pool_put_dump(struct exchange *x);       /* PUT /pool/xmldbdump */
+void http_pool_get_messages(struct exchange *x);   /* GET /messages */
+void http_pool_put_messages(struct exchange *x);   /* PUT /messages */
+void http_status_get(struct exchange *x);          /* GET /system-status */
+void http_metadata_export(struct exchange *x);     /* GET /export_metadata */
+void http_metadata_import(struct exchange *x);     /* PUT /import_metadata */
 void http_web_get(struct exchange *x);             /* GET, anything else */
 #endif

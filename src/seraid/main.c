@@ -27,6 +27,7 @@
 #include "model/event.h"
 #include "model/task.h"
 #include "ops/certificate.h"
+#include "ops/deliver.h"
 #include "ops/ops.h"
 #include "ops/stats.h"
 #include "seraid/dispatch.h"
@@ -284,7 +285,8 @@ static int open_floors(const struct options *o, struct err *err)
     if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0
         || open_disks(err) != 0)
         return -1;
-    return ops_boot(err) == 0 ? stats_init(o->sample_us, err) : -1;
+    return ops_boot(err) == 0 && deliver_init(err) == 0 ? stats_init(o->sample_us, err)
+                                                        : -1;
 }
 
 /* Ready, and the end */
@@ -342,6 +344,7 @@ static void stop(void)
         (void)unlink(daemon_state.unix_path);
     event_stop(true); /* whoever waits for events is answered now */
     stats_stop();
+    deliver_stop();
     quiet = pool_drain(daemon_state.workers, until)
             && pool_drain(daemon_state.tasks, until);
     if (!quiet) {

@@ -31,4 +31,11 @@ int client_call(struct client *c, const char *method, const json_t *params,
  * On status 200/101 the stream is open: the conn is given. Others: NULL, err says status and body. */
 struct conn *client_open(const struct client *c, const char *method, const char *path_query,
                          const char *extra, const struct deadline *d, struct err *err);
+
+/* A request of its own connection with a whole body, and its answer of any status: at most answer->max of the body.
+ * -1: as client_call(). */
+int client_request(const struct client *c, const char *method, const char *path_query,
+                   const char *extra, const void *body, size_t len, int *status_out,
+                   struct buf *answer, const struct deadline *d, struct err *err)
+    MUST_CHECK;
 #endif
