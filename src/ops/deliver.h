@@ -47,7 +47,7 @@ struct deliver_config {
  * will never go. */
 struct deliver_channel_ops {
     const char *name;
-    void (*load)(struct deliver_config *out) REQUIRES(db_mutex);
+    void (*load)(struct deliver_config *out); /* under db_mutex */
     int (*send)(const struct deliver_config *c, const struct deliver_message *m,
                 const struct deadline *d, bool *permanent_out, struct err *err);
 };

@@ -11,7 +11,7 @@
 
 #define ADDRESSES_MAX 32
 
-static void load(struct deliver_config *out)
+static void load(struct deliver_config *out) REQUIRES(db_mutex)
 {
     AUTO(free_str) char *priority = deliver_pool_key("mail-min-priority");
 

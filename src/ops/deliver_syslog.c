@@ -41,7 +41,7 @@ static bool parse(const char *text, bool *tcp_out, char **host_out, unsigned *po
     return deliver_host_port(text, 514, host_out, port_out);
 }
 
-static void load(struct deliver_config *out)
+static void load(struct deliver_config *out) REQUIRES(db_mutex)
 {
     if (!loaded)
         active = wanted();

@@ -28,7 +28,7 @@ static char *secret_of(const char *uuid) REQUIRES(db_mutex)
     return str_dup(((const struct secret_rec *)db_get(CLASS_SECRET, &ref))->value);
 }
 
-static void load(struct deliver_config *out)
+static void load(struct deliver_config *out) REQUIRES(db_mutex)
 {
     AUTO(free_str) char *priority = deliver_pool_key("webhook-min-priority");
     AUTO(free_str) char *secret = deliver_pool_key("webhook-secret");
