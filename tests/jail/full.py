@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """seraid in full mode, as a user of its own, beside a rootd of its own: tests/vm/guests.py takes its daemon from here where
 SERAI_MODE=full. Machines are in jails."""
+import atexit
 import os
 import signal
 
@@ -20,6 +21,7 @@ def daemon_class(base):
                 binds = " && ".join("mount --bind %s %s" % pair for pair in mounts)
                 self.prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", binds + ' && exec "$@"', "sh"]
             self.rootd = Rootd(user=USER, prefix=tuple(self.prefix))
+            atexit.register(self.close)  # of a daemon that no fixture has
 
         def command(self):
             words = super().command()
@@ -63,6 +65,8 @@ def daemon_class(base):
             self.end_processes(self.disk_processes())
 
         def close(self):
-            self.rootd.close()
+            if self.rootd:
+                self.rootd.close()
+                self.rootd = None
 
     return FullDaemon
