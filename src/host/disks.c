@@ -227,7 +227,8 @@ static void moved(struct disk *k, bool forward)
         k->leaf = TAKE(k->next);
     }
     mutex_unlock(&disks_lock);
-    free_str(&k->next);
+    free(k->next);
+    k->next = NULL;
 }
 
 /* The process is dead, and a snapshot may have been under way: it had happened to all disks only if all new files were there,

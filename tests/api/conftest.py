@@ -92,7 +92,7 @@ def check_log(daemon):
     for line in daemon.log_text().splitlines():
         for word in ("INTERNAL_ERROR", "ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:",
                      "LeakSanitizer", "Assertion"):
-            assert word not in line, line
+            assert word not in line, daemon.log_text()[-6000:]
 
 
 def with_daemon(*arguments, **options):
