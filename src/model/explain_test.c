@@ -88,8 +88,9 @@ TEST(no_command_is_offered_that_is_not_whole_or_does_more)
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         AUTO(err_done) struct err err = { 0 };
         AUTO(buf_done) struct buf out = BUF_INIT(0);
+        const char *param = bad[i];
 
-        (void)err_set(&err, ERR_VM_HALTED, bad[i]);
+        (void)err_set(&err, ERR_VM_HALTED, param);
         CHECK(!explain_command(&out, &err, NULL, NULL));
         CHECK_INT(out.len, 0);
     }

@@ -44,18 +44,19 @@ static int copy_locked(struct device *d, const struct ref *vdi, struct err *err)
     const void *rec = call_get(d->cls, &d->ref, err);
     if (!rec)
         return -1;
-    const struct vbd_rec *vbd = d->cls == CLASS_VBD ? rec : NULL;
-    const struct vif_rec *vif = vbd ? NULL : rec;
-    d->vm_ref = vbd ? vbd->VM : vif->VM;
-    memcpy(d->uuid, vbd ? vbd->uuid : vif->uuid, sizeof(d->uuid));
+    bool is_vbd = d->cls == CLASS_VBD;
+    const struct vbd_rec *vbd = rec;
+    const struct vif_rec *vif = rec;
+    d->vm_ref = is_vbd ? vbd->VM : vif->VM;
+    memcpy(d->uuid, is_vbd ? vbd->uuid : vif->uuid, sizeof(d->uuid));
     const struct vm_rec *vm = call_get(CLASS_VM, &d->vm_ref, err);
     if (!vm)
         return -1;
     d->vm = record_copy(&schema_classes[CLASS_VM], vm);
-    if (vif)
-        d->vif = record_copy(&schema_classes[CLASS_VIF], vif);
-    return vif ? 0
-               : vm_part_disk_copy(&d->vm_ref, vbd, vdi ? vdi : &vbd->VDI, &d->disk, err);
+    if (is_vbd)
+        return vm_part_disk_copy(&d->vm_ref, vbd, vdi ? vdi : &vbd->VDI, &d->disk, err);
+    d->vif = record_copy(&schema_classes[CLASS_VIF], vif);
+    return 0;
 }
 
 static int device_copy(struct device *d, enum class_id cls, const struct ref *ref,

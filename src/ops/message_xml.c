@@ -102,12 +102,13 @@ void message_xml_write(const struct message_about *about, struct buf *out)
 /* Each message may come with an XML declaration of its own: blanks stand in its place. */
 static void blank_declarations(struct buf *all)
 {
-    for (char *p = all->data; p && (p = strstr(p, "<?xml ")) != NULL;) {
-        char *end = strstr(p, "?>");
+    char *p = all->data ? strstr(all->data, "<?xml ") : NULL;
+    char *end = p ? strstr(p, "?>") : NULL;
 
-        if (!end)
-            return;
+    while (p && end) {
         memset(p, ' ', (size_t)(end + 2 - p));
+        p = strstr(end + 2, "<?xml ");
+        end = p ? strstr(p, "?>") : NULL;
     }
 }
 
