@@ -102,7 +102,6 @@ static int power(struct call *call, const struct ref *host, bool reboot, struct 
                        "seraid runs rootless here and cannot switch the machine off");
     if (end_guests(call, err) < 0)
         return -1;
-    (void)FAILPOINT("host.power.guests_down");
     return root_get()->power(reboot, err);
 }
 

@@ -457,6 +457,86 @@ def test_die_in_the_audit_log(world, point, acted, known):
         api.call("pool.set_name_description", pool, before)
 
 
+def stream(world, api, method, path, body=b""):
+    """A request of an HTTP handler, whose daemon may die under it; the answer's body if there is one."""
+    with world.daemon.connect() as c:
+        c.send("%s %s HTTP/1.1\r\nHost: x\r\nCookie: session_id=%s\r\nContent-Length: %d\r\n\r\n"
+               % (method, path, api.session, len(body)))
+        try:
+            answer = c.answer() if not body else None
+            if body:
+                assert c.head()[0] == 200
+                c.send(body)
+                c.read_to_end()
+        except (AssertionError, OSError):
+            return None  # it died
+        return answer and answer.body
+
+
+@pytest.mark.parametrize("point,restored", [("dbxml.applied", False), ("dbxml.committed", True)])
+def test_die_while_the_pool_is_restored(world, point, restored):
+    """What was there before or what the dump says, never some of both."""
+    def said(api):
+        return [api.call("pool.get_name_description", pool), api.call("host.get_name_description", host)]
+
+    with world.restart() as api:
+        pool, host = api.pool(), api.call("host.get_all")[0]
+        before = said(api)
+        dump = stream(world, api, "GET", "/pool/xmldbdump")
+        api.call("pool.set_name_description", pool, point)
+        api.call("host.set_name_description", host, point)
+    with world.restart(point + ":exit") as api:
+        stream(world, api, "PUT", "/pool/xmldbdump", dump)
+        assert world.daemon.wait_death() == -9
+    world.reached.add(point)
+    with world.restart() as api:
+        assert said(api) == (before if restored else [point] * 2)
+        stream(world, api, "PUT", "/pool/xmldbdump", dump)
+        assert said(api) == before
+        guests.check_whole(world.daemon, api)
+
+
+def test_die_while_metadata_comes_in(world):
+    """All of a machine or nothing."""
+    with world.restart() as api:
+        vm = guests.Guest(world.daemon, api, "crash", kernel="null", memory=16 * MIB)
+        vm.add_disk()
+        archive = stream(world, api, "GET", "/export_metadata?ref=" + vm.ref)
+        before = counts(api)
+    with world.restart("ova.made:exit") as api:
+        stream(world, api, "PUT", "/import_metadata", archive)
+        assert world.daemon.wait_death() == -9
+    world.reached.add("ova.made")
+    with world.restart() as api:
+        assert counts(api) == before
+        stream(world, api, "PUT", "/import_metadata", archive)
+        assert counts(api)[0] == before[0] + 1
+        clear(world.daemon, api)
+
+
+def test_die_when_machines_have_started_with_the_host(world):
+    """That they have is not written down yet: the next start finds them running and starts none again."""
+    with world.restart() as api:
+        vm = guests.Guest(world.daemon, api, "crash", kernel="null", memory=16 * MIB)
+        vm.call("add_to_other_config", "auto_poweron", "true")
+        api.call("pool.add_to_other_config", api.pool(), "auto_poweron", "true")
+    world.daemon.kill()
+    (world.daemon.state / "boot").write_text("another boot")
+    try:
+        world.restart("boot.machines_started:exit").close()
+    except (AssertionError, OSError):
+        pass  # before it was ready, or right after
+    assert world.daemon.wait_death() == -9
+    world.reached.add("boot.machines_started")
+    pid = vm.pid()
+    with world.restart() as api:
+        vm.api = api
+        guests.until("remembered", lambda: (world.daemon.state / "boot").read_text() != "another boot")
+        assert (vm.state(), vm.pid()) == ("Running", pid)
+        api.call("pool.remove_from_other_config", api.pool(), "auto_poweron")
+        clear(world.daemon, api)
+
+
 def test_every_point_was_reached(world):
     """Run after the others: a point that no operation comes by is not tested."""
     assert sorted(world.points - world.reached) == []
