@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +125,21 @@ static int dial(struct remote *r, struct err *err)
     return 0;
 }
 
+/* A line that is typed, without its end. False: there is none, or a signal came, be it before the read began. */
+static bool read_typed(int fd, char *line, size_t cap)
+{
+    struct pollfd p[] = { { .fd = fd, .events = POLLIN },
+                          { .fd = cancel_fd, .events = POLLIN } };
+    while (poll(p, ARRAY_SIZE(p), -1) < 0) {
+        if (errno != EINTR)
+            return false;
+    }
+    ssize_t n = p[1].revents ? 0 : read(fd, line, cap - 1);
+    line[n > 0 ? n : 0] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
+    return n > 0;
+}
+
 /* A line from the terminal, without echo if secret. NULL: there is none. */
 static char *ask(const char *question, bool secret)
 {
@@ -137,13 +153,10 @@ static char *ask(const char *question, bool secret)
     (void)!write(fd, question, strlen(question));
     (void)tcsetattr(fd, TCSAFLUSH, &quiet);
     char line[1024] = "";
-    ssize_t n = read(fd, line, sizeof(line) - 1);
+    char *text = read_typed(fd, line, sizeof(line)) ? str_dup(line) : NULL;
     (void)tcsetattr(fd, TCSAFLUSH, &old);
     if (secret)
         (void)!write(fd, "\n", 1);
-    line[n > 0 ? n : 0] = '\0';
-    line[strcspn(line, "\r\n")] = '\0';
-    char *text = n > 0 ? str_dup(line) : NULL;
     explicit_bzero(line, sizeof(line));
     return text;
 }
@@ -495,9 +508,8 @@ static bool prompt(void *arg, const char *question, char **line_out)
         return false;
     (void)fputs(question, stdout);
     (void)fflush(stdout);
-    if (!fgets(line, sizeof(line), stdin))
+    if (!read_typed(STDIN_FILENO, line, sizeof(line)))
         return false;
-    line[strcspn(line, "\r\n")] = '\0';
     *line_out = str_dup(line);
     return true;
 }
