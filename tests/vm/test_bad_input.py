@@ -177,15 +177,21 @@ def full_disk(daemon, api):
         "pool.get_default_SR", api.pool()), "virtual_size": MIB, "type": "user", "sharable": False, "read_only": False,
         "other_config": {}})
     assert error.code in ("OUT_OF_SPACE", "SR_FULL"), error.code
+    # What cannot be recorded in the audit log is not done. It is full once it has no room for a call as long as the next.
+    while starts.fails("hard_shutdown").code != "OUT_OF_SPACE":
+        fill(filler)
+    error = stops.fails("hard_shutdown")
+    assert (error.code, error.params) == ("OUT_OF_SPACE", [str(daemon.state / "audit")])
     # Machines go their way; the records follow when there is room.
-    assert stops.fails("hard_shutdown").code == "OUT_OF_SPACE"
     os.kill(dies.pid(), signal.SIGKILL)
-    guests.until("QEMU gone", lambda: sorted(daemon.machines().values()) == [runs.uuid])
-    assert runs.pid() == pid and runs.state() == "Running"
+    guests.until("QEMU gone", lambda: sorted(daemon.machines().values()) == sorted([runs.uuid, stops.uuid]))
+    for vm in (runs, stops):
+        assert vm.state() == "Running" and vm.get("current_operations") == {}
+    assert runs.pid() == pid
     filler.unlink()
     runs.call("set_name_description", "room again")
-    for vm in (stops, dies):
-        vm.wait_state("Halted")
+    dies.wait_state("Halted")
+    stops.call("hard_shutdown")
     guests.check_whole(daemon, api)
     starts.start()
     assert runs.pid() == pid
