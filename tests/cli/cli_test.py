@@ -2,6 +2,7 @@
 """The program serai against a server of a few lines: cli_test.py PROGRAM. No daemon, no fixed port, no sleeps."""
 import json
 import os
+import pathlib
 import pty
 import select
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 import unittest
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
@@ -139,9 +141,29 @@ class Case(unittest.TestCase):
             self.env["ASAN_OPTIONS"] = os.environ["ASAN_OPTIONS"]
 
     def run_cli(self, *args, stdin=None, **env):
-        return subprocess.run([PROGRAM, *args], input=stdin, stdin=None if stdin else subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False,
-                              env={**self.env, **env}, start_new_session=True)
+        with subprocess.Popen([PROGRAM, *args], stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**self.env, **env},
+                              start_new_session=True) as p:
+            try:
+                out, err = p.communicate(stdin, timeout=60)
+            except subprocess.TimeoutExpired:
+                where = self.where(p.pid)
+                p.kill()
+                self.fail("%s does not end: %s\n%s" % (args, p.communicate(), where))
+        return subprocess.CompletedProcess(args, p.returncode, out, err)
+
+    def where(self, pid):
+        """What a program that hangs waits for, and what its servers have seen."""
+        text = ["%s: %s, %s" % (s, s.methods(), [h[:2] for h in s.heads])
+                for s in (self.server, getattr(self, "tls", None)) if s]
+        try:
+            for path in pathlib.Path("/proc/%d/task" % pid).glob("*/*"):
+                if path.name in ("wchan", "syscall"):
+                    text.append("%s: %s" % (path, path.read_text("ascii").strip()))
+        except OSError as e:  # it has ended after all, or we may not look
+            text.append(str(e))
+        text += ["".join(traceback.format_stack(frame)) for frame in sys._current_frames().values()]
+        return "\n".join(text)
 
     def ok(self, *args, **kw):
         p = self.run_cli(*args, **kw)
