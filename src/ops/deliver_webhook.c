@@ -96,6 +96,11 @@ static int request(const struct url *u, const struct request *q, int *status_out
     struct client_target target = { .host = u->host,
                                     .port = u->port,
                                     .tls = str_eq(u->scheme, "https") };
+    struct client_ask ask = { .method = q->method,
+                              .path_query = u->path_query,
+                              .extra = q->extra,
+                              .body = q->body,
+                              .len = q->len };
     struct client *client;
     int rc;
 
@@ -105,8 +110,7 @@ static int request(const struct url *u, const struct request *q, int *status_out
             return -1;
     }
     client = client_new(&target);
-    rc = client_request(client, q->method, u->path_query, q->extra, q->body, q->len,
-                        status_out, answer, d, err);
+    rc = client_request(client, &ask, status_out, answer, d, err);
     client_free(client);
     tls_client_free(target.trust);
     return rc;

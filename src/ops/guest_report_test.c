@@ -76,6 +76,10 @@ TEST(a_debian_guest)
 /* Answers of wrong types, or none at all, are no report; nothing of them gets far. */
 TEST(answers_that_are_none)
 {
+    static const char no_addresses[] =
+        "{\"return\":[{\"hardware-address\":\"02:00:00:00:00:01\",\"ip-addresses\":["
+        "{\"ip-address\":\"10.0.0.1 "
+        "<script>\"},{\"ip-address\":\"::::\"},{\"ip-address\":\"\"}]}]}";
     static const char *const texts[] = {
         NULL,
         "",
@@ -88,9 +92,7 @@ TEST(answers_that_are_none)
         "{\"return\":{\"version\":7,\"id\":[],\"host-name\":{}}}",
         "{\"return\":[{\"hardware-address\":\"02:00:00:00:00:01\",\"ip-addresses\":7}]}",
         "{\"return\":[{\"hardware-address\":7}]}",
-        "{\"return\":[{\"hardware-address\":\"02:00:00:00:00:01\",\"ip-addresses\":["
-        "{\"ip-address\":\"10.0.0.1 "
-        "<script>\"},{\"ip-address\":\"::::\"},{\"ip-address\":\"\"}]}]}",
+        no_addresses,
     };
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         for (size_t k = 0; k < ARRAY_SIZE(texts); k++) {

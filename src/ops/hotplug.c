@@ -47,14 +47,15 @@ static int copy_locked(struct device *d, const struct ref *vdi, struct err *err)
     bool is_vbd = d->cls == CLASS_VBD;
     const struct vbd_rec *vbd = rec;
     const struct vif_rec *vif = rec;
-    d->vm_ref = is_vbd ? vbd->VM : vif->VM;
+    const struct ref vm_ref = is_vbd ? vbd->VM : vif->VM;
+    d->vm_ref = vm_ref;
     memcpy(d->uuid, is_vbd ? vbd->uuid : vif->uuid, sizeof(d->uuid));
-    const struct vm_rec *vm = call_get(CLASS_VM, &d->vm_ref, err);
+    const struct vm_rec *vm = call_get(CLASS_VM, &vm_ref, err);
     if (!vm)
         return -1;
     d->vm = record_copy(&schema_classes[CLASS_VM], vm);
     if (is_vbd)
-        return vm_part_disk_copy(&d->vm_ref, vbd, vdi ? vdi : &vbd->VDI, &d->disk, err);
+        return vm_part_disk_copy(&vm_ref, vbd, vdi ? vdi : &vbd->VDI, &d->disk, err);
     d->vif = record_copy(&schema_classes[CLASS_VIF], vif);
     return 0;
 }

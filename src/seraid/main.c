@@ -307,11 +307,9 @@ static void say_ready(void)
  * has none starts itself. Also called by the signal handler. */
 NORETURN static void leave(void)
 {
-    struct itimerval none = { 0 };
-
     if (!host_ctx.restart)
         _exit(0);
-    (void)setitimer(ITIMER_REAL, &none, NULL); /* it would go on counting */
+    (void)alarm(0); /* the same timer as bound_the_end()'s; it would go on counting */
     if (host_ctx.rootless)
         (void)execv("/proc/self/exe", daemon_state.argv);
     _exit(RESTART_STATUS);

@@ -342,8 +342,7 @@ struct conn *client_open(const struct client *c, const char *method, const char 
     return NULL;
 }
 
-int client_request(const struct client *c, const char *method, const char *path_query,
-                   const char *extra, const void *body, size_t len, int *status_out,
+int client_request(const struct client *c, const struct client_ask *ask, int *status_out,
                    struct buf *answer, const struct deadline *d, struct err *err)
 {
     AUTO(conn_close) struct conn *conn = dial(&c->target, d, err);
@@ -353,11 +352,12 @@ int client_request(const struct client *c, const char *method, const char *path_
     AUTO(free_str)
     char *head = str_fmt("%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: serai/" SERAI_VERSION
                          "\r\nConnection: close\r\nContent-Length: %zu\r\n%s\r\n",
-                         method, path_query, where, len, extra ? extra : "");
+                         ask->method, ask->path_query, where, ask->len,
+                         ask->extra ? ask->extra : "");
     struct answer a = { 0 };
     /* A server may refuse and answer before it has read all: what it says counts, not that it stopped reading. */
     bool sent = conn_write(conn, head, strlen(head), d) == 0
-                && (len == 0 || conn_write(conn, body, len, d) == 0);
+                && (ask->len == 0 || conn_write(conn, ask->body, ask->len, d) == 0);
     explicit_bzero(head, strlen(head)); /* a signature or a password may be in it */
     if (read_head(conn, &a, d) < 0) {
         transport(err);

@@ -32,10 +32,16 @@ int client_call(struct client *c, const char *method, const json_t *params,
 struct conn *client_open(const struct client *c, const char *method, const char *path_query,
                          const char *extra, const struct deadline *d, struct err *err);
 
+struct client_ask {
+    const char *method, *path_query;
+    const char *extra; /* header lines with CRLF, or NULL */
+    const void *body;
+    size_t len;
+};
+
 /* A request of its own connection with a whole body, and its answer of any status: at most answer->max of the body.
  * -1: as client_call(). */
-int client_request(const struct client *c, const char *method, const char *path_query,
-                   const char *extra, const void *body, size_t len, int *status_out,
+int client_request(const struct client *c, const struct client_ask *ask, int *status_out,
                    struct buf *answer, const struct deadline *d, struct err *err)
     MUST_CHECK;
 #endif
