@@ -82,7 +82,6 @@ static void import(struct exchange *x)
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
     AUTO(buf_done) struct buf result = BUF_INIT(0);
-    AUTO(free_ptr) struct ref *vms = NULL;
     struct set_ref made = { 0 };
     struct ova_import how = { .may = may };
     struct upload u;
@@ -101,7 +100,6 @@ static void import(struct exchange *x)
         return;
     call = upload_call(x, &a, CALL_VM_CREATE);
     IGNORE(ova_import(&call, &how, upload_read, &u, &made, &err)); /* the task tells */
-    vms = made.v;
     enc_array_begin(&result, ENC_XML);
     for (size_t i = 0; i < made.n; i++) {
         enc_item_begin(&result, ENC_XML, &first);
@@ -109,6 +107,7 @@ static void import(struct exchange *x)
     }
     enc_array_end(&result, ENC_XML);
     upload_end(&u, &a, "import of metadata", buf_str(&result), &err);
+    free(made.v);
 }
 
 static void blocked(struct exchange *x, serve_fn fn)

@@ -310,7 +310,7 @@ NORETURN static void leave(void)
     if (!host_ctx.restart)
         _exit(0);
     (void)alarm(0); /* the same timer as bound_the_end()'s; it would go on counting */
-    if (host_ctx.rootless)
+    if (host_ctx.rootless && daemon_state.argv)
         (void)execv("/proc/self/exe", daemon_state.argv);
     _exit(RESTART_STATUS);
 }
