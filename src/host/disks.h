@@ -13,8 +13,8 @@
 #include "base/uuid.h"
 
 struct disks_disk {
-    char id[UUID_TEXT_SIZE]; /* the VBD's uuid; the name of the export */
     const char *leaf;        /* absolute path */
+    char id[UUID_TEXT_SIZE]; /* the VBD's uuid; the name of the export */
     bool read_only;
 };
 

@@ -41,7 +41,7 @@ static bool ago(const char *text, int64_t now_us, int64_t *out)
     AUTO(free_str) char *body = str_dupn(text, len - 4);
     size_t digits = strspn(body, "0123456789");
     int64_t n = 1;
-    const char *unit = body;
+    const char *unit;
     if (str_starts(body, "an ") || str_starts(body, "a ")) {
         unit = strchr(body, ' ') + 1;
     } else {
