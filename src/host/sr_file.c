@@ -233,8 +233,10 @@ static int look_at_image(const struct sr_config *sr, const char *vdi, struct sr_
     AUTO(err_done) struct err why = { 0 };
     struct sr_volume v = { 0 };
 
-    if (sr_vhd_look(path, &v, &why) < 0)
-        return image_failed(sr, vdi, 0, &why, err);
+    if (sr_vhd_look(path, &v, &why) < 0) {
+        IGNORE(image_failed(sr, vdi, 0, &why, err));
+        return -1;
+    }
     memcpy(v.uuid, vdi, sizeof(v.uuid));
     *out = v;
     return 0;

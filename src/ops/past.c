@@ -25,7 +25,8 @@ static const char *const kinds[] = { "create", "modify", "destroy" };
 static int bad(struct err *err, const char *what, const char *value, const char *why)
 {
     (void)err_set(err, ERR_INVALID_VALUE, what, value);
-    return err_detail(err, "%s", why);
+    (void)err_detail(err, "%s", why);
+    return -1;
 }
 
 static bool is_kept(const struct class_def *cls)
