@@ -200,7 +200,10 @@ class Console:
             if match:
                 self.seen = match.end()
                 return match
-            assert self.more(end), "%r did not come in %g s; the last was %r" % (pattern, limit, self.text[-2000:])
+            if not self.more(end):
+                told = re.sub(rb"TICK \d+\r?\n", b"", self.text)  # what else it said
+                raise AssertionError("%r did not come in %g s; the last was %r, and without its ticks %r"
+                                     % (pattern, limit, self.text[-200:], told[-2000:]))
 
     def send(self, line):
         self.raw.send(line + "\n")
