@@ -167,7 +167,7 @@ static void take_fn(struct reading *r, struct perfmon_variable *v, const char *t
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (str_eq(text, names[i]) && (i < PERFMON_FS || r->cls == CLASS_HOST)) {
+        if ((i < PERFMON_FS || r->cls == CLASS_HOST) && str_eq(text, names[i])) {
             v->fn = (enum perfmon_fn)i;
             return;
         }

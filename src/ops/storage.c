@@ -134,6 +134,15 @@ int storage_source(const struct vdi_rec *vdi, bool read_only, int *fd_out, char 
     return rc;
 }
 
+static struct sr_image *open_image(const struct sr_handle *sr, const char *volume,
+                                   bool write, struct err *err)
+{
+    struct sr_image *i = sr->ops->volume_image(&sr->config, volume, write, err);
+    if (!i)
+        say_refs(err, sr, volume);
+    return i;
+}
+
 struct sr_image *storage_image(const struct ref *ref, bool write, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
@@ -148,10 +157,7 @@ struct sr_image *storage_image(const struct ref *ref, bool write, struct err *er
     db_unlock();
     if (!vdi || storage_sr(&sr_ref, &sr, err))
         return NULL;
-    struct sr_image *i = sr.ops->volume_image(&sr.config, volume, write, err);
-    if (!i)
-        say_refs(err, &sr, volume);
-    return i;
+    return open_image(&sr, volume, write, err);
 }
 
 /* Space of an SR changed: refresh the record in the same breath. */
