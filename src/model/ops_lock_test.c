@@ -132,7 +132,8 @@ static void *race(void *arg)
 {
     struct racer *r = arg;
     struct ref task = ref_new();
-    for (int i = 0; i < 200; i++) {
+    /* Until each has had its wins: how many tries that takes is the scheduler's business. The last one runs alone. */
+    while (r->won < 50) {
         if (op_begin(CLASS_VM, &r->vm, "start", &task, NULL) < 0)
             continue;
         CHECK_INT(__atomic_add_fetch(&inside, 1, __ATOMIC_SEQ_CST), 1);
@@ -157,7 +158,7 @@ TEST(only_one_wins)
         CHECK(pthread_join(r[i].thread, NULL) == 0);
         won += r[i].won;
     }
-    CHECK(won >= 200);
+    CHECK_INT(won, 200);
     db_lock();
     CHECK_INT(((const struct vm_rec *)db_get(CLASS_VM, &vm))->current_operations.n, 0);
     db_unlock();
