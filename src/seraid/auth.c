@@ -12,6 +12,7 @@
 #include "model/rbac.h"
 #include "model/task.h"
 #include "seraid/audit_call.h"
+#include "seraid/origin.h"
 
 static void wipe_str(char **s)
 {
@@ -74,7 +75,7 @@ static struct call caller(const struct exchange *x, const struct auth *a)
 static int find_session(struct exchange *x, struct auth *a, const char *permission,
                         struct err *err)
 {
-    AUTO(free_str) char *cookie = http_cookie(x->req, "session_id");
+    AUTO(free_str) char *cookie = http_cookie(x->req, ORIGIN_COOKIE);
     const char *query = url_param(&x->req->query, "session_id");
     AUTO(free_str) char *user = NULL;
     AUTO(wipe_str) char *password = NULL;

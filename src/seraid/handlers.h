@@ -3,6 +3,8 @@
 #ifndef SERAID_HANDLERS_H
 #define SERAID_HANDLERS_H
 
+#include <jansson.h>
+
 #include "seraid/serve.h"
 
 void http_rpc_post(struct exchange *x);            /* POST, any path */
@@ -26,5 +28,10 @@ void http_pool_put_messages(struct exchange *x);   /* PUT /messages */
 void http_status_get(struct exchange *x);          /* GET /system-status */
 void http_metadata_export(struct exchange *x);     /* GET /export_metadata */
 void http_metadata_import(struct exchange *x);     /* PUT /import_metadata */
+void http_session_login(struct exchange *x);       /* POST /web/login */
+void http_session_logout(struct exchange *x);      /* POST /web/logout */
+void http_session_get(struct exchange *x);         /* GET /web/session */
 void http_web_get(struct exchange *x);             /* GET, anything else */
+/* "" as the first parameter, the session, becomes the session of the cookie. */
+void http_session_fill(const struct http_req *r, json_t *params);
 #endif

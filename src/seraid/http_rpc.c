@@ -49,6 +49,7 @@ void http_rpc_post(struct exchange *x)
     }
     explicit_bzero(body.data, body.len); /* there may be a password in it */
     buf_done(&body);                     /* the call may wait for long */
+    http_session_fill(x->req, req.params);
     dispatch_rpc(&req, &peer, &answer);
     serve_answer(x, &(struct http_resp){ .status = 200,
                                          .content_type = rpc_content_type(req.kind),

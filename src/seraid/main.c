@@ -37,6 +37,7 @@
 #include "seraid/paths.h"
 #include "seraid/pool.h"
 #include "seraid/serve.h"
+#include "seraid/web_files.h"
 
 #define BACKLOG         1024
 #define DEFAULT_PORT    8443
@@ -248,24 +249,50 @@ static int look_at_host(const struct options *o, struct err *err)
     return 0;
 }
 
-/* The disk process stands beside this program, or in the bin of its sbin. */
-static int open_disks(struct err *err)
+/* The directory of this program. */
+static int own_directory(char out[static PATH_MAX], struct err *err)
 {
-    char exe[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
 
     if (n < 0) {
         (void)err_set(err, ERR_INTERNAL_ERROR, "/proc/self/exe");
         return err_detail(err, "/proc/self/exe: %m");
     }
-    exe[n] = '\0';
-    *strrchr(exe, '/') = '\0';
+    out[n] = '\0';
+    *strrchr(out, '/') = '\0';
+    return 0;
+}
+
+/* The disk process stands beside this program, or in the bin of its sbin. */
+static int open_disks(struct err *err)
+{
+    char exe[PATH_MAX];
+
+    if (own_directory(exe, err) != 0)
+        return -1;
     AUTO(free_str) char *binary = str_fmt("%s/serai-disk", exe);
     if (access(binary, X_OK) < 0) {
         free_str(&binary);
         binary = str_fmt("%s/../bin/serai-disk", exe);
     }
     return disks_init(host_ctx.runtime_dir, binary, err);
+}
+
+/* The web console's files stand beside this program, or in the share of its sbin. */
+static int open_web(const struct options *o, struct err *err)
+{
+    char exe[PATH_MAX];
+    AUTO(free_str) char *built = NULL, *installed = NULL;
+
+    if (o->web_dir)
+        return web_files_load(o->web_dir, err);
+    if (own_directory(exe, err) != 0)
+        return -1;
+    built = str_fmt("%s/web", exe);
+    installed = str_fmt("%s/../share/serai/web", exe);
+    if (web_files_load(built, err) != 0)
+        return -1;
+    return web_files_find("/") ? 0 : web_files_load(installed, err);
 }
 
 static int open_floors(const struct options *o, struct err *err)
@@ -283,7 +310,7 @@ static int open_floors(const struct options *o, struct err *err)
         return -1;
     set_base_url();
     if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0
-        || open_disks(err) != 0)
+        || open_disks(err) != 0 || open_web(o, err) != 0)
         return -1;
     return ops_boot(err) == 0 && deliver_init(err) == 0 ? stats_init(o->sample_us, err)
                                                         : -1;

@@ -26,6 +26,8 @@ const char options_help[] =
     "                        rootless: STATE/password, made when missing)\n"
     "  --brand NAME          what clients are told they talk to: xcp-ng (the default),\n"
     "                        xenserver or serai, which not all of them accept\n"
+    "  --web DIR             the files of the web console (default: those built with this\n"
+    "                        program)\n"
     "  --log-level LEVEL     error, warn, info (the default) or debug\n"
     "  --version             print the version and exit\n"
     "  --help                print this text and exit\n"
@@ -53,6 +55,7 @@ enum option_id {
     OPT_HTTP,
     OPT_PASSWORD_FILE,
     OPT_BRAND,
+    OPT_WEB,
     OPT_AUDIT_DAYS,
     OPT_USER,
     OPT_ADMIN_GROUP,
@@ -69,15 +72,24 @@ static const struct option_row {
     enum option_id id;
     bool has_value;
 } rows[] = {
-    { "--rootless", OPT_ROOTLESS, false },  { "--state", OPT_STATE, true },
-    { "--runtime", OPT_RUNTIME, true },     { "--https", OPT_HTTPS, true },
-    { "--http", OPT_HTTP, true },           { "--password-file", OPT_PASSWORD_FILE, true },
-    { "--brand", OPT_BRAND, true },         { "--audit-days", OPT_AUDIT_DAYS, true },
-    { "--user", OPT_USER, true },           { "--admin-group", OPT_ADMIN_GROUP, true },
-    { "--rootd", OPT_ROOTD, true },         { "--log-level", OPT_LOG_LEVEL, true },
+    { "--rootless", OPT_ROOTLESS, false },
+    { "--state", OPT_STATE, true },
+    { "--runtime", OPT_RUNTIME, true },
+    { "--https", OPT_HTTPS, true },
+    { "--http", OPT_HTTP, true },
+    { "--password-file", OPT_PASSWORD_FILE, true },
+    { "--brand", OPT_BRAND, true },
+    { "--audit-days", OPT_AUDIT_DAYS, true },
+    { "--web", OPT_WEB, true },
+    { "--user", OPT_USER, true },
+    { "--admin-group", OPT_ADMIN_GROUP, true },
+    { "--rootd", OPT_ROOTD, true },
+    { "--log-level", OPT_LOG_LEVEL, true },
     { "--machine", OPT_MACHINE, true }, /* "fake" or "qemu" */
-    { "--sample-ms", OPT_SAMPLE_MS, true }, { "--version", OPT_VERSION, false },
-    { "--help", OPT_HELP, false },          { "-h", OPT_HELP, false },
+    { "--sample-ms", OPT_SAMPLE_MS, true },
+    { "--version", OPT_VERSION, false },
+    { "--help", OPT_HELP, false },
+    { "-h", OPT_HELP, false },
 };
 
 #define BAD(err, ...) \
@@ -176,6 +188,7 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
             return BAD(err, "%s is xcp-ng, xenserver or serai, not \"%s\".", "--brand",
                        value);
         return 0;
+    case OPT_WEB: o->web_dir = value; return 0;
     case OPT_USER: o->user = value; return 0;
     case OPT_ADMIN_GROUP: o->admin_group = value; return 0;
     case OPT_ROOTD: o->rootd = value; return 0;

@@ -13,6 +13,7 @@ struct options {
     const char *user, *admin_group, *rootd; /* full mode; NULL: the defaults (full.h) */
     const char *https, *http;               /* NULL: not given */
     const char *password_file;
+    const char *web_dir;       /* NULL: beside the program or where it is installed */
     const struct brand *brand; /* never NULL */
     int64_t audit_us;          /* how long the audit log is kept; 0: as long as it likes */
     enum log_level log_level;

@@ -35,6 +35,7 @@ TEST(good_lines)
         "--http=127.1.2.3:1",
         "--log-level debug",
         "--brand xenserver",
+        "--web /srv/web",
         "--audit-days 30",
         "--machine fake",
         "--password-file /x",

@@ -12,6 +12,7 @@
 #include "seraid/auth.h"
 #include "seraid/fair.h"
 #include "seraid/handlers.h"
+#include "seraid/origin.h"
 
 #define LINGER_BYTES (1024 * 1024)
 #define LINGER_US    US_PER_SEC
@@ -26,6 +27,9 @@ struct route {
 static const struct route routes[] = {
     { HTTP_POST, "/", http_rpc_post },
     { HTTP_POST, "/cli", http_cli_post },
+    { HTTP_POST, "/web/login", http_session_login },
+    { HTTP_POST, "/web/logout", http_session_logout },
+    { HTTP_GET, "/web/session", http_session_get },
     { HTTP_GET, "/audit_log", http_audit_get },
     { HTTP_GET, "/blob", http_blob_get },
     { HTTP_PUT, "/blob", http_blob_put },
@@ -143,7 +147,9 @@ static void route(struct exchange *x)
 {
     const struct route *r = find_route(x->req);
 
-    if (r)
+    if (origin_refused(x->req))
+        serve_text(x, 403, NULL, "This request comes from a page of another site.");
+    else if (r)
         r->fn(x);
     else if (x->req->method == HTTP_OPTIONS)
         answer_options(x);

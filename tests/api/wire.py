@@ -90,7 +90,7 @@ class Raw:
 
     def answer(self, head_only=False):
         status, headers = self.head()
-        if head_only:
+        if head_only or status in (204, 304):
             body = b""
         elif headers.get("transfer-encoding") == "chunked":
             body = b""
