@@ -123,8 +123,8 @@ Class("VDI", role="vm-admin", create=True,
                    "once, whatever the size."),
           Call("resize", [P("vdi", Ref("VDI")), P("size", Int)], role="vm-admin", op="resize",
                on="host:PBD.host",
-               doc="Change the size to this many bytes while no machine runs with the disk; shrinking is "
-                   "refused."),
+               doc="Change the size to this many bytes, also while a machine runs with the disk and sees it "
+                   "grow; shrinking is refused."),
           Call("resize_online", [P("vdi", Ref("VDI")), P("size", Int)], role="vm-admin",
                life="Removed", op="resize_online", on="host:PBD.host",
                doc="Gone: it changed the size while the disk was in use; call resize instead."),

@@ -130,6 +130,10 @@ struct machine_ops {
     /* Put a disc into the drive, or take it out (source NONE), whether the guest likes it or not. */
     int (*change_medium)(const char *uuid, const struct vm_disk *drive,
                          const struct deadline *d, struct err *err);
+    /* What is behind the disk has grown to that size: let the guest see it. Can be repeated. disk: as for plug_disk, with a
+     * new connection where it has no path. */
+    int (*resize_disk)(const char *uuid, const struct vm_disk *disk, uint64_t bytes,
+                       const struct deadline *d, struct err *err);
     /* False: it cannot be said. */
     bool (*devices)(const char *uuid, struct machine_devices *out,
                     const struct deadline *d);

@@ -412,6 +412,12 @@ static int unplug_nic(const char *uuid, const char *id, unsigned slot,
                                      : 0;
 }
 
+static int resize_disk(const char *uuid, const struct vm_disk *disk, uint64_t bytes,
+                       const struct deadline *d, struct err *err)
+{
+    return state(uuid) == MACHINE_NONE ? not_running(uuid, "running", "halted", err) : 0;
+}
+
 static bool devices(const char *uuid, struct machine_devices *out, const struct deadline *d)
 {
     return false;
@@ -439,6 +445,7 @@ const struct machine_ops machine_fake = {
     .unplug_disk = unplug_disk,
     .unplug_nic = unplug_nic,
     .change_medium = plug_disk,
+    .resize_disk = resize_disk,
     .devices = devices,
     .stats = stats,
 };

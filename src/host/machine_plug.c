@@ -141,13 +141,38 @@ static bool has(const struct machine_devices *all, const char *id)
 
 /* ---- nodes: what a disk's bytes come from -------------------------------------------------------------- */
 
+/* Lower halves that were added for a new size: one of the two is in use at most. */
+static char *spare_name(unsigned slot, unsigned i)
+{
+    return str_fmt("disk%u-file%u", slot, i);
+}
+
+static void drop_spares(const char *uuid, unsigned slot, const struct deadline *d)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        AUTO(free_str) char *name = spare_name(slot, i);
+        try_command(uuid, "blockdev-del", json_pack("{ss}", "node-name", name), d);
+    }
+}
+
 static void drop_node(const char *uuid, unsigned slot, const struct deadline *d)
 {
     AUTO(free_str) char *node = qemu_device_node_name(slot);
 
     try_command(uuid, "blockdev-del", json_pack("{ss}", "node-name", node), d);
+    drop_spares(uuid, slot, d);
     try_command(uuid, "remove-fd",
                 json_pack("{si}", "fdset-id", (int)qemu_device_fdset(slot)), d);
+}
+
+/* QEMU learns the descriptor of a connection. fd: its name for it. */
+static int give_connection(const char *uuid, const struct vm_disk *disk, const char *fd,
+                           const struct deadline *d, struct err *err)
+{
+    if (disk->source != VM_SOURCE_NBD || disk->nbd)
+        return 0;
+    return machine_qemu_command(uuid, "getfd", json_pack("{ss}", "fdname", fd), disk->fd,
+                                NULL, d, err);
 }
 
 static int add_node(const char *uuid, const struct vm_disk *disk, const struct deadline *d,
@@ -164,10 +189,7 @@ static int add_node(const char *uuid, const struct vm_disk *disk, const struct d
                < 0)
         return no_device(err, &cause);
     AUTO(free_str) char *fd = str_fmt("nbd%u", disk->slot);
-    if (disk->source == VM_SOURCE_NBD && !disk->nbd
-        && machine_qemu_command(uuid, "getfd", json_pack("{ss}", "fdname", fd), disk->fd,
-                                NULL, d, &cause)
-               < 0)
+    if (give_connection(uuid, disk, fd, d, &cause) < 0)
         return no_device(err, &cause);
     if (FAILPOINT("machine.plug.descriptor"))
         injected(&cause);
@@ -252,6 +274,52 @@ int machine_plug_nic(const char *uuid, const struct vm_nic *nic, const struct de
         return 0;
     drop_net(uuid, nic->slot, d);
     return no_device(err, &cause);
+}
+
+/* ---- a new size ---------------------------------------------------------------------------------------- */
+
+/* An NBD client knows the size that it was told when it connected: a new connection takes the place of the old one. */
+static int connect_again(const char *uuid, const struct vm_disk *disk,
+                         const struct deadline *d, struct err *err)
+{
+    AUTO(free_str) char *fd = str_fmt("nbd%u", disk->slot);
+    json_t *options = NULL;
+    int rc = -1;
+
+    drop_spares(uuid, disk->slot, d);
+    if (give_connection(uuid, disk, fd, d, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < 2 && rc < 0; i++) {
+        AUTO(free_str) char *name = spare_name(disk->slot, i);
+
+        err_done(err);
+        rc = command(uuid, "blockdev-add", qemu_device_nbd(disk, name, fd), d, err);
+        if (rc == 0)
+            options = qemu_device_raw(disk, json_string(name));
+    }
+    if (rc == 0)
+        rc = command(uuid, "blockdev-reopen", json_pack("{s[o]}", "options", options), d,
+                     err);
+    drop_spares(uuid, disk->slot, d); /* the one that is not in use */
+    return rc;
+}
+
+int machine_plug_resize(const char *uuid, const struct vm_disk *disk, uint64_t bytes,
+                        const struct deadline *d, struct err *err)
+{
+    AUTO(err_done) struct err cause = { 0 };
+    AUTO(free_str) char *node = qemu_device_node_name(disk->slot);
+
+    if (disk->source == VM_SOURCE_NBD && connect_again(uuid, disk, d, &cause) < 0)
+        return no_device(err, &cause);
+    if (FAILPOINT("machine.resize.node"))
+        return injected(err);
+    if (command(uuid, "block_resize",
+                json_pack("{ss sI}", "node-name", node, "size", (json_int_t)bytes), d,
+                &cause)
+        < 0)
+        return no_device(err, &cause);
+    return 0;
 }
 
 /* ---- unplugging ---------------------------------------------------------------------------------------- */

@@ -231,6 +231,7 @@ const struct machine_ops machine_qemu = {
     .unplug_disk = machine_unplug_disk,
     .unplug_nic = machine_unplug_nic,
     .change_medium = machine_plug_medium,
+    .resize_disk = machine_plug_resize,
     .devices = machine_plug_list,
     .stats = stats,
 };

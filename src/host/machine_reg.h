@@ -90,6 +90,8 @@ int machine_unplug_nic(const char *uuid, const char *id, unsigned slot,
                        const struct deadline *d, struct err *err) MUST_CHECK;
 int machine_plug_medium(const char *uuid, const struct vm_disk *drive,
                         const struct deadline *d, struct err *err) MUST_CHECK;
+int machine_plug_resize(const char *uuid, const struct vm_disk *disk, uint64_t bytes,
+                        const struct deadline *d, struct err *err) MUST_CHECK;
 bool machine_plug_list(const char *uuid, struct machine_devices *out,
                        const struct deadline *d);
 

@@ -104,7 +104,7 @@ static json_t *file_node(const struct vm_disk *disk)
 }
 
 /* While the server is away, requests wait; a disk process is back in a second. */
-static json_t *nbd_node(const struct vm_disk *disk, const char *name, const char *fd)
+json_t *qemu_device_nbd(const struct vm_disk *disk, const char *name, const char *fd)
 {
     json_t *o = json_pack("{ss ss sb ss ss}", "driver", "nbd", "node-name", name,
                           "read-only", disk->read_only || disk->is_cd, "discard", "unmap",
@@ -118,13 +118,23 @@ static json_t *nbd_node(const struct vm_disk *disk, const char *name, const char
     return o;
 }
 
+json_t *qemu_device_raw(const struct vm_disk *disk, json_t *below)
+{
+    AUTO(free_str) char *name = qemu_device_node_name(disk->slot);
+
+    return json_pack("{ss ss sb ss so}", "driver", "raw", "node-name", name, "read-only",
+                     disk->read_only || disk->is_cd, "discard", "unmap", "file", below);
+}
+
 json_t *qemu_device_node(const struct vm_disk *disk, const char *fd)
 {
     AUTO(free_str) char *name = qemu_device_node_name(disk->slot);
     int read_only = disk->read_only || disk->is_cd;
 
-    if (disk->source == VM_SOURCE_NBD)
-        return nbd_node(disk, name, fd);
+    if (disk->source == VM_SOURCE_NBD) {
+        AUTO(free_str) char *below = str_fmt("%s-file", name);
+        return qemu_device_raw(disk, qemu_device_nbd(disk, below, fd));
+    }
     return json_pack("{ss ss sb ss ss s{sb sb} so}", "driver", "raw", "node-name", name,
                      "read-only", read_only, "discard", "unmap", "detect-zeroes", "off",
                      "cache", "direct", 0, "no-flush", 0, "file", file_node(disk));

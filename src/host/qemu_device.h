@@ -20,9 +20,13 @@ char *qemu_device_disk_port(unsigned slot); /* the PCI root port */
 char *qemu_device_nic_port(unsigned slot);
 unsigned qemu_device_fdset(unsigned slot);
 
-/* The block node: blockdev-add. A file is read from the descriptor in the slot's fdset. */
+/* The block node: blockdev-add. Over NBD it is a thin one, so that what is below can be exchanged while the machine runs. A file is read from the descriptor in the slot's fdset. */
 /* fd: how QEMU knows the descriptor of an NBD connection. */
 json_t *qemu_device_node(const struct vm_disk *disk, const char *fd) MUST_CHECK;
+/* Its two halves over NBD; below (taken): the lower one or its name. */
+json_t *qemu_device_raw(const struct vm_disk *disk, json_t *below) MUST_CHECK;
+json_t *qemu_device_nbd(const struct vm_disk *disk, const char *name, const char *fd)
+    MUST_CHECK;
 /* The device: device_add. sata_port: of the AHCI controller, where it is on that. */
 json_t *qemu_device_disk(const struct vm_disk *disk, int sata_port) MUST_CHECK;
 json_t *qemu_device_netdev(const struct vm_nic *nic) MUST_CHECK;

@@ -375,8 +375,8 @@ static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allow
         *allowed |= BIT(VDI_OPERATIONS_SNAPSHOT);
     if (!attached && !running)
         *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET);
-    if (!attached && !running && !vdi->is_a_snapshot)
-        *allowed |= BIT(VDI_OPERATIONS_RESIZE);
+    if (!vdi_starting(vdi) && !running && !vdi->is_a_snapshot)
+        *allowed |= BIT(VDI_OPERATIONS_RESIZE); /* op_vdi_resize looks who has it */
 }
 
 static void vdi_why(const struct ref *self, const void *rec, int op, struct err *err)

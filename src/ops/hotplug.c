@@ -198,6 +198,54 @@ int op_vif_unplug_force(struct call *call, const struct vif_unplug_force_args *a
     return rc;
 }
 
+/* ---- a new size ---------------------------------------------------------------------------------------- */
+
+static int show_size(struct device *d, uint64_t bytes, const struct deadline *by,
+                     struct err *err)
+{
+    struct vm_disk disk;
+    if (!disks_serves(d->vm->uuid) || storage_is_raw(d->disk.vdi))
+        d->disk.leaf = NULL;
+    else
+        d->disk.leaf = disks_leaf(d->vm->uuid, d->uuid);
+    if (vm_part_disk_connect(d->vm->uuid, &d->disk, by, err)
+        || vm_spec_disk(d->vm, &d->disk, &disk, err))
+        return -1;
+    return host_ctx.machine->resize_disk(d->vm->uuid, &disk, bytes, by, err);
+}
+
+/* Of a disk that the machine has: whether it may have it is not asked. */
+static int copy_plugged(struct device *d, const struct ref *ref, struct err *err)
+    REQUIRES(db_mutex)
+{
+    const struct vbd_rec *vbd = call_get(CLASS_VBD, ref, err);
+    const struct vdi_rec *vdi = vbd ? call_get(CLASS_VDI, &vbd->VDI, err) : NULL;
+    const struct vm_rec *vm = vdi ? call_get(CLASS_VM, &vbd->VM, err) : NULL;
+    *d = (struct device){ .cls = CLASS_VBD, .ref = *ref, .disk.fd = -1 };
+    if (!vm)
+        return -1;
+    memcpy(d->uuid, vbd->uuid, sizeof(d->uuid));
+    d->vm_ref = vbd->VM;
+    d->vm = record_copy(&schema_classes[CLASS_VM], vm);
+    d->disk.vbd = record_copy(&schema_classes[CLASS_VBD], vbd);
+    d->disk.vdi = record_copy(&schema_classes[CLASS_VDI], vdi);
+    return 0;
+}
+
+int vm_show_disk_size(struct call *call, const struct ref *vbd, uint64_t bytes,
+                      struct err *err)
+{
+    struct device d;
+    struct deadline by = deadline_sooner(&call->deadline, PLUG_US);
+    db_lock();
+    int rc = copy_plugged(&d, vbd, err);
+    db_unlock();
+    if (rc == 0 && show_size(&d, bytes, &by, err))
+        rc = say(&d, err);
+    device_done(&d);
+    return rc;
+}
+
 /* ---- media --------------------------------------------------------------------------------------------- */
 
 static int record_medium(struct tx *tx, const struct ref *ref, const struct ref *vdi,

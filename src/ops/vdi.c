@@ -9,6 +9,7 @@
 #include "base/failpoint.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "host/disks.h"
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
 #include "ops/ops.h"
@@ -18,6 +19,9 @@
 
 #define VDI_MAX_BYTES \
     (2040ull << 30) /* what a VHD can hold; the disk format that follows keeps to it */
+
+#define VDI_UNIT_BYTES \
+    (UINT64_C(2) << 20) /* sizes are multiples of it, as XenServer's are */
 
 static int check_size(int64_t size, struct err *err)
 {
@@ -85,42 +89,123 @@ int op_vdi_copy(struct call *call, const struct vdi_copy_args *a, struct ref *re
     return storage_copy_vdi(call, &a->vdi, &sr, STORAGE_ALONE, 0, 1, result, err);
 }
 
-int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err *err)
+struct resize {
+    struct ref vdi, vbd; /* vbd: of the machine that has it; null: none */
+    struct sr_handle sr;
+    uint64_t bytes;
+    char volume[UUID_TEXT_SIZE], vm_uuid[UUID_TEXT_SIZE], vbd_uuid[UUID_TEXT_SIZE];
+    bool raw;
+};
+
+/* One machine may have it, and writes to it: others would not learn of the new size. */
+static int find_machine(struct resize *r, const struct vdi_rec *vdi, struct err *err)
+    REQUIRES(db_mutex)
 {
-    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
-    struct ref sr_ref = sr_of(&a->vdi);
-    char text[REF_TEXT_SIZE], location[UUID_TEXT_SIZE];
-    ref_text(&a->vdi, text);
-    if (check_size(a->size, err) || storage_sr(&sr_ref, &sr, err))
+    char text[REF_TEXT_SIZE];
+    for (size_t i = 0; i < vdi->VBDs.n; i++) {
+        const struct vbd_rec *vbd = db_get(CLASS_VBD, &vdi->VBDs.v[i]);
+        const struct vm_rec *vm = db_get(CLASS_VM, &vbd->VM);
+        if (!vbd->currently_attached || !vm)
+            continue;
+        if (!ref_is_null(&r->vbd) || vbd->mode != VBD_MODE_RW || vdi->read_only) {
+            ref_text(&r->vdi, text);
+            (void)err_set(err, ERR_VDI_IN_USE, text, "resize");
+            return err_detail(err, "a disk grows under one machine that writes to it, not "
+                                   "under several, nor where it is read-only");
+        }
+        r->vbd = vdi->VBDs.v[i];
+        memcpy(r->vm_uuid, vm->uuid, sizeof(r->vm_uuid));
+        memcpy(r->vbd_uuid, vbd->uuid, sizeof(r->vbd_uuid));
+    }
+    return 0;
+}
+
+static int plan_resize(struct resize *r, int64_t size, struct err *err)
+{
+    struct ref sr_ref = sr_of(&r->vdi);
+    char text[REF_TEXT_SIZE];
+    ref_text(&r->vdi, text);
+    if (check_size(size, err) || storage_sr(&sr_ref, &r->sr, err))
         return -1;
     db_lock();
-    const struct vdi_rec *rec = call_get(CLASS_VDI, &a->vdi, err);
-    int64_t size = rec ? rec->virtual_size : 0;
-    if (rec)
-        storage_volume(rec, location);
-    db_unlock();
-    if (!rec)
-        return -1;
-    if (a->size < size) {
-        AUTO(free_str) char *minimum = str_fmt("%lld", (long long)size);
-        return err_set(err, ERR_VDI_TOO_SMALL, text, minimum);
+    const struct vdi_rec *rec = call_get(CLASS_VDI, &r->vdi, err);
+    int64_t now = rec ? rec->virtual_size : 0;
+    int rc = rec ? find_machine(r, rec, err) : -1;
+    if (rec) {
+        storage_volume(rec, r->volume);
+        r->raw = storage_is_raw(rec);
     }
-    struct sr_volume v;
-    if (!sr.ops->volume_resize)
-        return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
-    if (storage_pending_begin(location, &sr, STORAGE_ALONE, NULL, err))
+    db_unlock();
+    if (rc)
         return -1;
-    int rc = sr.ops->volume_resize(&sr.config, location, (uint64_t)a->size, err);
+    if (size < now) {
+        AUTO(free_str) char *minimum = str_fmt("%lld", (long long)now);
+        (void)err_set(err, ERR_VDI_TOO_SMALL, text, minimum);
+        return err_detail(err, "a disk can only grow");
+    }
+    if (!r->sr.ops->volume_resize)
+        return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+    r->bytes = ((uint64_t)size + VDI_UNIT_BYTES - 1) / VDI_UNIT_BYTES * VDI_UNIT_BYTES;
+    return 0;
+}
+
+/* By the process that has the image open, or by the driver. */
+static int grow_volume(const struct resize *r, struct err *err)
+{
+    AUTO(err_done) struct err why = { 0 };
+    char text[REF_TEXT_SIZE];
+    if (ref_is_null(&r->vbd) || r->raw || !disks_serves(r->vm_uuid))
+        return r->sr.ops->volume_resize(&r->sr.config, r->volume, r->bytes, err);
+    if (disks_resize(r->vm_uuid, r->vbd_uuid, r->bytes, &why) == 0)
+        return 0;
+    if (why.n_params && str_eq(why.params[0], "EBUSY")) {
+        ref_text(&r->vdi, text);
+        return err_set(err, ERR_VDI_IN_USE, text, "resize");
+    }
+    if (why.n_params && str_eq(why.params[0], "ENOSPC"))
+        return err_set(err, ERR_SR_FULL, "", "");
+    err_move(err, &why);
+    return -1;
+}
+
+static int record_size(struct call *call, const struct resize *r, struct err *err)
+{
+    struct sr_volume v;
+    if (r->sr.ops->stat(&r->sr.config, r->volume, &v, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_VDI, &r->vdi))
+        storage_put_volume(tx, &r->vdi, &v);
+    return tx_commit(tx, err);
+}
+
+static int do_resize(struct call *call, struct resize *r, struct err *err)
+{
+    AUTO(err_done) struct err why = { 0 };
+    if (storage_pending_begin(r->volume, &r->sr, STORAGE_ALONE, NULL, err))
+        return -1;
+    int rc = grow_volume(r, err);
     (void)FAILPOINT("vdi.resize.volume");
     if (rc == 0)
-        rc = sr.ops->stat(&sr.config, location, &v, err);
-    if (rc == 0) {
-        struct tx *tx = call_tx(call);
-        if (db_get(CLASS_VDI, &a->vdi))
-            storage_put_volume(tx, &a->vdi, &v);
-        rc = tx_commit(tx, err);
-    }
-    storage_pending_end(location);
+        rc = record_size(call, r, err);
+    storage_pending_end(r->volume);
+    if (rc || ref_is_null(&r->vbd) || vm_show_disk_size(call, &r->vbd, r->bytes, &why) == 0)
+        return rc;
+    AUTO(free_str) char *text = err_text(&why);
+    (void)err_set(err, ERR_OPERATION_PARTIALLY_FAILED, "VDI.resize");
+    return err_detail(err,
+                      "the disk has its new size, but the running machine has not seen it "
+                      "(%s): repeat the call, or reboot the VM",
+                      text);
+}
+
+int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err *err)
+{
+    struct resize r = { .vdi = a->vdi };
+    int rc = storage_settled(err) || plan_resize(&r, a->size, err)
+                 ? -1
+                 : do_resize(call, &r, err);
+    sr_handle_done(&r.sr);
     return rc;
 }
 

@@ -176,8 +176,8 @@ int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
 }
 
 /* A machine that may see no paths gets a connection instead, which cannot be made again. */
-static int connect_disk(const char *vm_uuid, struct vm_part_disk *k,
-                        const struct deadline *d, struct err *err)
+int vm_part_disk_connect(const char *vm_uuid, struct vm_part_disk *k,
+                         const struct deadline *d, struct err *err)
 {
     if (!k->leaf)
         return 0;
@@ -201,7 +201,9 @@ int vm_part_disk_serve(const char *vm_uuid, struct vm_part_disk *k,
     if (!k->leaf || !host_ctx.machine->has_disks)
         return 0;
     struct disks_disk disk = served(k);
-    return disks_add(vm_uuid, &disk, d, err) || connect_disk(vm_uuid, k, d, err) ? -1 : 0;
+    return disks_add(vm_uuid, &disk, d, err) || vm_part_disk_connect(vm_uuid, k, d, err)
+               ? -1
+               : 0;
 }
 
 /* The images among the volumes, by a process of their own. */
@@ -217,7 +219,7 @@ static int serve_images(struct vm_parts *p, const struct deadline *d, struct err
     int rc = disks_start(p->vm->uuid, v, n, d, err);
     (void)FAILPOINT("vm.start.disks");
     for (size_t i = 0; i < p->n_disks && rc == 0; i++)
-        rc = connect_disk(p->vm->uuid, &p->disks[i], d, err);
+        rc = vm_part_disk_connect(p->vm->uuid, &p->disks[i], d, err);
     return rc;
 }
 

@@ -121,6 +121,12 @@ def vdi_resize(daemon, api):
     return None, lambda api: api.call("VDI.resize", vdi, 16 * MIB)
 
 
+def vdi_resize_running(daemon, api):
+    vm, act = start(daemon, api)
+    act(api)
+    return vm, lambda api: api.call("VDI.resize", vm.disks[0], 16 * MIB)
+
+
 def vdi_destroy(daemon, api):
     vdi = guests.new_vdi(api, local_sr(api))
     return None, lambda api: api.call("VDI.destroy", vdi)
@@ -170,7 +176,7 @@ def insert(daemon, api):
 
 OPERATIONS = [plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
               hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_clone,
-              snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_destroy, scan]
+              snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
 SLOW = {clean_shutdown: "vm.clean_shutdown.off", clean_reboot: "vm.clean_reboot.off"}
 

@@ -89,6 +89,47 @@ def test_running(daemon, api, vm):
     guests.check_whole(daemon, api)
 
 
+def sectors(line, disk, size):
+    line.ask("sh cat /sys/block/%s/size" % disk, r"^%d\r$" % (size // 512))
+
+
+def test_grows(daemon, api, vm):
+    """An image, over a snapshot and again, and a raw disk grow under a guest, which sees it and writes to the end."""
+    one, _ = vm.add_disk(userdevice="0")
+    raw = guests.new_vdi(api, api.call("VDI.get_SR", one), sm_config={"type": "raw"})
+    vm.disks.append(raw)
+    vm.add_vbd(raw, userdevice="1")
+    line = vm.start_up()
+    write(line, 1)
+    write(line, 2, "vdb")
+    for size in (16, 24, 40):
+        api.call("VDI.resize", one, size * MIB)
+        assert int(api.call("VDI.get_virtual_size", one)) == size * MIB
+        sectors(line, "vda", size * MIB)
+        if size == 16:
+            shot = api.call("VDI.snapshot", one)
+    api.call("VDI.resize", raw, 12 * MIB - 1)  # rounded up
+    sectors(line, "vdb", 12 * MIB)
+    line.ask("sh echo SERAI | dd of=/dev/vda bs=512 seek=%d conv=fsync && echo at the end" % (40 * MIB // 512 - 1), r"^at the end\r$")
+    error = api.fails("VDI.resize", one, 8 * MIB)
+    assert (error.code, error.params) == ("VDI_TOO_SMALL", [one, str(40 * MIB)])
+    assert api.fails("VDI.resize", one, 2041 << 30).code == "VDI_TOO_LARGE"
+    [process] = daemon.disk_processes()
+    os.kill(process, signal.SIGKILL)
+    guests.until("another one", lambda: [p for p in daemon.disk_processes() if p != process])
+    write(line, 3)
+    bytes_now = content(daemon, api, one)
+    assert bytes_now[:MIB] == pattern(3) and bytes_now[-512:].startswith(b"SERAI\n") and len(bytes_now) == 40 * MIB
+    assert int(api.call("VDI.get_virtual_size", shot)) == 16 * MIB
+    assert content(daemon, api, shot, MIB) == pattern(1)
+    assert pending(daemon) == []
+    vm.call("hard_shutdown")
+    assert content(daemon, api, raw, MIB) == pattern(2)
+    api.call("VDI.destroy", shot)
+    vm.remove()
+    guests.check_whole(daemon, api)
+
+
 def test_halted_and_clones(daemon, api, vm):
     one, _ = vm.add_disk(userdevice="0", size=64 * MIB)
     line = vm.start_up()
