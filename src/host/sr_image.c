@@ -187,6 +187,67 @@ int sr_image_next(struct sr_image *i, uint64_t *at, uint64_t *len, struct err *e
     return 0;
 }
 
+static void mark(uint8_t *bits, size_t n, uint64_t at)
+{
+    uint64_t piece = at / SR_IMAGE_PIECE;
+
+    if (piece < n)
+        bits[piece / 8] |= (uint8_t)(0x80 >> piece % 8);
+}
+
+static int mark_data(struct sr_image *i, uint8_t *bits, size_t n, struct err *err)
+{
+    uint64_t at = 0, len = 0;
+
+    for (;; at = (at / SR_IMAGE_PIECE + 1) * SR_IMAGE_PIECE) {
+        if (sr_image_next(i, &at, &len, err) < 0)
+            return -1;
+        if (len == 0)
+            return 0;
+        mark(bits, n, at);
+    }
+}
+
+/* Whatever the table of a layer names. */
+static void mark_layer(const struct vhd_image *layer, uint8_t *bits, size_t n)
+{
+    if (layer->kind != VHD_KIND_DYNAMIC) {
+        memset(bits, 0xff, (n + 7) / 8);
+        return;
+    }
+    for (uint32_t k = 0; k < layer->n_blocks; k++)
+        if (layer->bat[k] != VHD_ABSENT)
+            mark(bits, n, (uint64_t)k * layer->block_bytes);
+}
+
+/* What two chains do not share. */
+static void mark_layers(const struct vhd_chain *a, const struct vhd_chain *b, uint8_t *bits,
+                        size_t n)
+{
+    size_t same = 0;
+
+    while (same < a->n && same < b->n && str_eq(a->layer[same]->path, b->layer[same]->path))
+        same++;
+    for (size_t k = same; k < a->n; k++)
+        mark_layer(a->layer[k], bits, n);
+    for (size_t k = same; k < b->n; k++)
+        mark_layer(b->layer[k], bits, n);
+}
+
+uint8_t *sr_image_pieces(struct sr_image *i, struct sr_image *base, size_t *n_out,
+                         struct err *err)
+{
+    size_t n = (size_t)((i->bytes + SR_IMAGE_PIECE - 1) / SR_IMAGE_PIECE);
+    AUTO(free_ptr) uint8_t *bits = mem_alloc(n / 8 + 1);
+
+    if (base && i->chain && base->chain)
+        mark_layers(i->chain, base->chain, bits, n);
+    else if (mark_data(i, bits, n, err) < 0 || (base && mark_data(base, bits, n, err) < 0))
+        return NULL;
+    *n_out = n;
+    return TAKE(bits);
+}
+
 static int interrupted(const struct deadline *d, struct err *err)
 {
     struct deadline now = { .at_us = MIN(clock_now_us(), d->at_us),

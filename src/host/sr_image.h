@@ -28,6 +28,10 @@ int sr_image_write(struct sr_image *i, const void *p, uint64_t len, uint64_t off
 /* The first stretch at or after *at that may hold data, at most a piece long; *len 0: there is none any more. */
 int sr_image_next(struct sr_image *i, uint64_t *at, uint64_t *len, struct err *err)
     MUST_CHECK;
+/* A bit (the highest of a byte first) for each piece that may hold data, or with base, that may hold something else than base
+ * does. Given; *n_out: pieces. */
+uint8_t *sr_image_pieces(struct sr_image *i, struct sr_image *base /* NULL: none */,
+                         size_t *n_out, struct err *err) MUST_CHECK;
 /* All data of one to another of at least that size. Errors: TASK_CANCELLED by d. */
 int sr_image_copy(struct sr_image *from, struct sr_image *to, const struct deadline *d,
                   sr_progress_fn progress, void *arg, struct err *err) MUST_CHECK;

@@ -3,7 +3,6 @@
 #ifndef OPS_OPS_H
 #define OPS_OPS_H
 
-#include "host/sr_image.h"
 #include "ops/call.h"
 #include "ops/host_ctx.h"
 
@@ -39,15 +38,6 @@ struct ops_class_hooks {
 
 const struct ops_class_hooks *ops_hooks(enum class_id cls); /* never NULL */
 
-/* Transfers, for seraid's HTTP handlers, which end the client's task: only they know when the last byte has gone. */
-int vdi_import_raw(struct call *call, const struct ref *vdi,
-                   uint64_t length /* UINT64_MAX: unknown */,
-                   ssize_t (*read)(void *arg, void *p, size_t n), void *arg,
-                   struct err *err) MUST_CHECK;
-/* The disk is held until vdi_export_end(). */
-struct sr_image *vdi_export_raw(struct call *call, const struct ref *vdi, struct err *err)
-    MUST_CHECK;
-void vdi_export_end(struct call *call, const struct ref *vdi, struct sr_image *image);
 /* Resolve a console reference or VM uuid/ref of an HTTP console request to the VM and protocol. text: vt100 instead of rfb. */
 int console_resolve(const char *ref_or_uuid, char vm_uuid_out[static UUID_TEXT_SIZE],
                     bool *text_out, struct err *err) MUST_CHECK;

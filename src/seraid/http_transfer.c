@@ -1,35 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Disk contents by HTTP. An import answers its 200 before it reads the body (clients wait for it), so what goes wrong
- * later is told by the client's task, and without one by a broken connection. Streaming clients do not know the length:
- * they announce 2^50 and cut the connection after the data. Before that they send an empty PUT to learn of a redirection;
- * it changes nothing. Runs on a worker, which is declared blocked throughout. */
+/* GET /export_raw_vdi (vdi, format, base) and PUT /import_raw_vdi (vdi or sr_id, format): contents of disks. Runs on a
+ * worker, which is declared blocked throughout. */
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "api/errors.h"
-#include "base/clock.h"
-#include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "ops/ops.h"
-#include "seraid/auth.h"
+#include "ops/vdi_transfer.h"
 #include "seraid/generic.h"
 #include "seraid/handlers.h"
 #include "seraid/pool.h"
+#include "seraid/upload.h"
 
-#define STALL_US       (60 * US_PER_SEC) /* no byte for so long: the client is gone */
-#define UNKNOWN_LENGTH (UINT64_C(1) << 50)
-#define CHUNK          (256 * 1024)
-#define ROLES          (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN | ROLE_VM_ADMIN)
-
-struct transfer {
-    struct exchange *x;
-    struct auth auth;
-    struct call call;
-    struct ref vdi;
-    uint64_t left; /* of the body; UINT64_MAX: until the peer ends */
-};
+#define STALL_US (60 * US_PER_SEC) /* no byte for so long: the client is gone */
+#define ROLES    (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN | ROLE_VM_ADMIN)
 
 static int by_ref_or_uuid(enum class_id cls, const char *text, struct ref *out,
                           struct err *err)
@@ -47,305 +32,229 @@ static int by_ref_or_uuid(enum class_id cls, const char *text, struct ref *out,
     return 0;
 }
 
-static void transfer_init(struct transfer *t, struct exchange *x)
-{
-    int cancel_fd = t->auth.has_task ? task_cancel_fd(&t->auth.task) : -1;
-
-    t->x = x;
-    t->call = (struct call){
-        .def = &schema_calls[CALL_VDI_CREATE],
-        .session = t->auth.session,
-        .task = t->auth.has_task ? t->auth.task : ref_new(),
-        .async = t->auth.has_task,
-        .deadline = { .at_us = INT64_MAX,
-                      .cancel_fd = cancel_fd >= 0 ? cancel_fd : listen_stop_fd() },
-        .client_ip = conn_peer(x->conn),
-        .user_agent = http_header(x->req, "User-Agent"),
-        .local_trusted = conn_local_trusted(x->conn),
-    };
-}
-
-static int check_format(struct exchange *x, struct err *err)
-{
-    AUTO(free_str)
-    char *format = http_arg(x->req, "format"), *base = http_arg(x->req, "base");
-
-    if (format && !str_eq(format, "raw"))
-        return err_set(err, ERR_INVALID_VALUE, "format", format);
-    if (base)
-        return err_set(err, ERR_INVALID_VALUE, "base", base);
-    return 0;
-}
-
-static struct deadline stall_deadline(const struct transfer *t)
-{
-    return deadline_in_cancel(STALL_US, t->call.deadline.cancel_fd);
-}
-
-static void log_end(const struct transfer *t, const char *what, const struct err *err)
-{
-    AUTO(free_str) char *why = err->code ? err_text(err) : NULL;
-    char ref[REF_TEXT_SIZE];
-
-    ref_text(&t->vdi, ref);
-    log_info("%s of %s by %s from %s: %s", what, ref, t->auth.session.user,
-             conn_peer(t->x->conn), why ? why : "done");
-}
-
 /* Import */
 
-static ssize_t read_body(void *arg, void *p, size_t n)
+struct import {
+    struct exchange *x;
+    struct auth auth;
+    struct ref vdi, sr; /* one of them */
+    struct vdi_import how;
+};
+
+static int read_import(struct import *m, struct err *err)
 {
-    struct transfer *t = arg;
-    struct deadline d = stall_deadline(t);
-    uint64_t most = MIN(t->left, (uint64_t)n);
-    ssize_t got;
-
-    if (t->left == 0)
-        return 0;
-    got = conn_read(t->x->conn, p, (size_t)most, &d);
-    if (t->left == UINT64_MAX)
-        /* A cut connection is how such a client says that this was all. */
-        return got < 0 && (errno == ECONNRESET || errno == EPROTO) ? 0 : got;
-    if (got == 0) {
-        errno = EPIPE;
-        return -1;
-    }
-    t->left -= got > 0 ? (uint64_t)got : 0;
-    return got;
-}
-
-static int answer_early(struct exchange *x)
-{
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const char *expect = http_header(x->req, "Expect");
-    struct deadline d = serve_deadline(SERVE_ANSWER_US);
-
-    if (expect && x->req->minor > 0
-        && conn_write(x->conn, go_on, sizeof(go_on) - 1, &d) != 0)
-        return -1;
-    x->close = true;
-    return http_respond(x->conn, x->req,
-                        &(struct http_resp){ .status = 200, .close = true }, &d);
-}
-
-static int vdi_for_import(struct transfer *t, bool *made_out, struct err *err)
-{
+    const struct http_req *r = m->x->req;
     AUTO(free_str)
-    char *vdi = http_arg(t->x->req, "vdi"), *sr = http_arg(t->x->req, "sr_id");
-    struct vdi_rec *rec;
-    struct ref sr_ref;
+    char *vdi = http_arg(r, "vdi"), *sr = http_arg(r, "sr_id"),
+         *format = http_arg(r, "format");
 
-    *made_out = false;
+    m->how.format = vdi_transfer_format(format);
+    if (m->how.format == VDI_FORMAT_NONE)
+        return err_set(err, ERR_INVALID_VALUE, "format", format);
     if (vdi)
-        return by_ref_or_uuid(CLASS_VDI, vdi, &t->vdi, err);
+        return by_ref_or_uuid(CLASS_VDI, vdi, &m->vdi, err);
     if (!sr)
         return err_set(err, ERR_HANDLE_INVALID, "VDI", "");
-    if (by_ref_or_uuid(CLASS_SR, sr, &sr_ref, err) != 0)
-        return -1;
-    if (t->left == UINT64_MAX || t->left == 0)
-        return err_set(err, ERR_INVALID_VALUE, "Content-Length", "unknown");
-    rec = record_new(&schema_classes[CLASS_VDI]);
-    rec->SR = sr_ref;
-    rec->virtual_size = (int64_t)t->left;
-    str_put(&rec->name_label, "Imported disk");
-    if (generic_create(&t->call, rec, &t->vdi, err) != 0)
-        return -1;
-    *made_out = true;
-    return 0;
+    return by_ref_or_uuid(CLASS_SR, sr, &m->sr, err);
 }
 
-/* xen-api's dummy request before a stream of unknown length announces 2^50 bytes and sends none, and the real request may
- * come before it is cut: so what has no task and no known length holds no disk until its first byte is here. */
-static bool nothing_comes(struct transfer *t)
+/* A disk of the size that was announced. */
+static int make_disk(const struct import *m, struct call *call, uint64_t length,
+                     struct ref *out, struct err *err)
 {
-    char first;
+    struct vdi_rec *rec;
 
-    if (t->auth.has_task || t->left != UINT64_MAX)
-        return false;
-    if (read_body(t, &first, 1) != 1)
-        return true;
-    conn_unread(t->x->conn, &first, 1);
-    return false;
+    if (m->how.format != VDI_FORMAT_RAW || length == UINT64_MAX || length == 0) {
+        (void)err_set(err, ERR_INVALID_VALUE, "vdi", "");
+        return err_detail(err,
+                          "without a disk only raw data of a known length can be imported");
+    }
+    rec = record_new(&schema_classes[CLASS_VDI]);
+    rec->SR = m->sr;
+    rec->virtual_size = (int64_t)length;
+    str_put(&rec->name_label, "Imported disk");
+    return generic_create(call, rec, out, err);
 }
 
-static void import(struct transfer *t)
+static void import(struct import *m)
 {
     AUTO(err_done) struct err err = { 0 }, undo = { 0 };
     AUTO(buf_done) struct buf result = BUF_INIT(0);
-    bool made;
-    int rc;
+    bool made = ref_is_null(&m->vdi);
+    struct upload u;
+    struct call call;
+    int rc = 0;
 
-    if (check_format(t->x, &err) != 0 || vdi_for_import(t, &made, &err) != 0) {
-        auth_refuse(t->x, &t->auth, 404, &err);
+    if (read_import(m, &err) != 0) {
+        auth_refuse(m->x, &m->auth, 404, &err);
         return;
     }
-    rc = answer_early(t->x);
-    if (rc != 0)
-        (void)err_set(&err, ERR_IMPORT_ERROR_PREMATURE_EOF);
-    else if (nothing_comes(t))
+    if (!upload_begin(&u, m->x, &m->auth) || upload_silent(&u, &m->auth))
         return;
-    else
-        rc = vdi_import_raw(&t->call, &t->vdi, t->left, read_body, t, &err);
-    if (rc != 0 && made && generic_destroy(&t->call, &t->vdi, &undo) != 0)
-        log_warn("removing a disk whose import failed: %s", undo.code);
-    log_end(t, "import", &err);
-    auth_failed(&t->auth, &err);
-    t->x->body_read = rc == 0;
-    enc_ref(&result, ENC_XML, &t->vdi);
-    if (t->auth.has_task)
-        task_end(&t->auth.task, rc == 0 ? buf_str(&result) : "", &err);
-}
-
-static bool is_probe(const struct exchange *x, const struct auth *a)
-{
-    return !a->has_task && x->body_read && (x->req->has_length || x->req->minor > 0);
-}
-
-static void import_authorized(struct exchange *x, struct transfer *t)
-{
-    const struct http_req *r = x->req;
-    AUTO(err_done) struct err err = { 0 };
-
-    transfer_init(t, x);
-    t->left = r->has_length && r->length < UNKNOWN_LENGTH ? r->length : UINT64_MAX;
-    if (r->chunked) {
-        (void)err_set(&err, ERR_INVALID_VALUE, "Transfer-Encoding", "chunked");
-        auth_refuse(x, &t->auth, 411, &err);
-    } else if (is_probe(x, &t->auth)) {
-        serve_answer(x, &(struct http_resp){ .status = 200 });
-    } else {
-        import(t);
+    call = upload_call(m->x, &m->auth, CALL_VDI_CREATE);
+    m->how.source = upload_source(&u);
+    m->how.length = u.left;
+    made = ref_is_null(&m->vdi);
+    if (made)
+        rc = make_disk(m, &call, u.left, &m->vdi, &err);
+    if (rc == 0) {
+        rc = vdi_import(&call, &m->vdi, &m->how, &err);
+        if (rc != 0 && made && generic_destroy(&call, &m->vdi, &undo) != 0)
+            log_warn("removing a disk whose import failed: %s", undo.code);
     }
+    enc_ref(&result, ENC_XML, &m->vdi);
+    upload_end(&u, &m->auth, "import of a disk", buf_str(&result), &err);
 }
 
 /* Export */
 
-static int send_zeroes(const struct transfer *t, uint64_t n)
+struct export
 {
-    static const char zeroes[16 * 1024];
+    struct exchange *x;
+    struct auth auth;
+    struct call call;
+    struct vdi_export out;
+    bool chunked;
+};
 
-    while (n > 0) {
-        struct deadline d = stall_deadline(t);
-        size_t part = (size_t)MIN(n, (uint64_t)sizeof(zeroes));
+static int write_stream(void *arg, const void *p, size_t n, struct err *err)
+{
+    struct export *e = arg;
+    struct deadline d = deadline_in_cancel(STALL_US, e->call.deadline.cancel_fd);
+    int rc;
 
-        if (conn_write(t->x->conn, zeroes, part, &d) != 0)
-            return -1;
-        n -= part;
-    }
-    return 0;
+    if (n == 0)
+        return 0;
+    rc = e->chunked ? http_stream_write(e->x->conn, e->x->req, p, n, &d)
+                    : conn_write(e->x->conn, p, n, &d);
+    if (rc == 0)
+        return 0;
+    (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "the transfer broke off", "");
+    return err_detail(err, "sending the disk: %m");
 }
 
-static int send_data(const struct transfer *t, struct sr_image *i, char *chunk, uint64_t at,
-                     uint64_t len, struct err *err)
+static int report(void *arg, double fraction, struct err *err)
 {
-    while (len > 0) {
-        struct deadline d = stall_deadline(t);
-        uint64_t part = MIN(len, (uint64_t)CHUNK), whole = (part + 511) / 512 * 512;
+    struct export *e = arg;
+    char task[REF_TEXT_SIZE];
 
-        if (sr_image_read(i, chunk, MIN(whole, sr_image_bytes(i) - at), at, err) != 0
-            || conn_write(t->x->conn, chunk, (size_t)part, &d) != 0)
-            return -1;
-        at += part;
-        len -= part;
-    }
-    return 0;
+    call_progress(&e->call, fraction);
+    if (!call_cancelled(&e->call))
+        return 0;
+    ref_text(&e->call.task, task);
+    return err_set(err, ERR_TASK_CANCELLED, task);
 }
 
-/* Holes are not read. */
-static int send_disk(const struct transfer *t, struct sr_image *i, struct err *err)
-{
-    AUTO(free_str) char *chunk = mem_alloc(CHUNK);
-    uint64_t size = sr_image_bytes(i), at = 0;
-
-    while (at < size) {
-        uint64_t data = at, len = 0;
-
-        if (sr_image_next(i, &data, &len, err) != 0)
-            return -1;
-        if (len == 0)
-            data = size;
-        if (send_zeroes(t, data - at) != 0 || send_data(t, i, chunk, data, len, err) != 0)
-            return -1;
-        at = data + len;
-        call_progress(&t->call, (double)at / (double)size);
-    }
-    return 0;
-}
-
-static int answer_export(struct transfer *t, uint64_t size)
+static int answer_export(struct export *e, const char *format, uint64_t length)
 {
     struct deadline d = serve_deadline(SERVE_ANSWER_US);
     AUTO(buf_done) struct buf extra = BUF_INIT(0);
     char ref[REF_TEXT_SIZE];
 
-    if (t->auth.has_task) {
-        ref_text(&t->auth.task, ref);
+    if (e->auth.has_task) {
+        ref_text(&e->auth.task, ref);
         buf_addf(&extra, "task-id: %s\r\n", ref);
     }
-    ref_text(&t->vdi, ref);
-    buf_addf(&extra, "Content-Disposition: attachment; filename=\"%s.raw\"\r\n",
-             ref + sizeof("OpaqueRef:") - 1);
-    return http_respond_stream(t->x->conn, t->x->req, 200, "application/octet-stream",
-                               buf_str(&extra), size, &d);
+    ref_text(&e->out.vdi, ref);
+    buf_addf(&extra, "Content-Disposition: attachment; filename=\"%s.%s\"\r\n",
+             ref + sizeof("OpaqueRef:") - 1, format);
+    e->chunked = length == UINT64_MAX;
+    return http_respond_stream(e->x->conn, e->x->req, 200, "application/octet-stream",
+                               buf_str(&extra), length, &d);
 }
 
-static void send_export(struct transfer *t)
+/* The end of a stream of unknown length is part of it. */
+static int end_stream(struct export *e, struct err *err)
 {
-    AUTO(free_str) char *vdi = http_arg(t->x->req, "vdi");
-    AUTO(err_done) struct err err = { 0 };
-    struct sr_image *i;
+    struct deadline d = serve_deadline(SERVE_ANSWER_US);
 
-    if (check_format(t->x, &err) != 0
-        || by_ref_or_uuid(CLASS_VDI, vdi ? vdi : "", &t->vdi, &err) != 0) {
-        auth_refuse(t->x, &t->auth, 404, &err);
-        return;
-    }
-    i = vdi_export_raw(&t->call, &t->vdi, &err);
-    if (!i) {
-        auth_refuse(t->x, &t->auth, 500, &err);
-        return;
-    }
-    if (answer_export(t, sr_image_bytes(i)) != 0 || send_disk(t, i, &err) != 0) {
-        t->x->close = true;
+    if (!e->chunked || http_stream_write(e->x->conn, e->x->req, NULL, 0, &d) == 0)
+        return 0;
+    return err_set(err, ERR_SR_BACKEND_FAILURE, "", "the transfer broke off", "");
+}
+
+static void send_export(struct export *e, const char *format)
+{
+    const struct sr_export_sink sink = { write_stream, report, e };
+    AUTO(err_done) struct err err = { 0 };
+    uint64_t length = sr_export_bytes(e->out.stream);
+    AUTO(free_str) char *why = NULL;
+
+    if (answer_export(e, format, length) != 0)
         (void)err_set(&err, ERR_SR_BACKEND_FAILURE, "", "the transfer broke off", "");
-        (void)err_detail(&err, "sending the disk: %m");
+    else if (sr_export_send(e->out.stream, &sink, &err) == 0)
+        IGNORE(end_stream(e, &err)); /* told below */
+    e->x->close = e->x->close || err.code;
+    vdi_export_end(&e->call, &e->out);
+    why = err.code ? err_text(&err) : NULL;
+    log_info("export of a disk by %s from %s: %s", e->auth.session.user,
+             conn_peer(e->x->conn), why ? why : "done");
+    auth_failed(&e->auth, &err);
+    if (e->auth.has_task)
+        task_end(&e->auth.task, "", &err);
+}
+
+static void export(struct export *e)
+{
+    const struct http_req *r = e->x->req;
+    AUTO(free_str)
+    char *vdi_text = http_arg(r, "vdi"), *base_text = http_arg(r, "base"),
+         *format = http_arg(r, "format");
+    const char *name = format ? format : "raw";
+    enum sr_export_format kind = sr_export_format(name);
+    AUTO(err_done) struct err err = { 0 };
+    struct ref vdi, base = REF_NULL;
+    int rc;
+
+    if (kind == SR_EXPORT_NONE)
+        rc = err_set(&err, ERR_INVALID_VALUE, "format", name);
+    else
+        rc = by_ref_or_uuid(CLASS_VDI, vdi_text ? vdi_text : "", &vdi, &err);
+    if (rc == 0 && base_text)
+        rc = by_ref_or_uuid(CLASS_VDI, base_text, &base, &err);
+    if (rc != 0) {
+        auth_refuse(e->x, &e->auth, 404, &err);
+        return;
     }
-    vdi_export_end(&t->call, &t->vdi, i);
-    log_end(t, "export", &err);
-    auth_failed(&t->auth, &err);
-    if (t->auth.has_task)
-        task_end(&t->auth.task, "", &err);
+    e->call = upload_call(e->x, &e->auth, CALL_VDI_CREATE);
+    if (vdi_export_begin(&e->call, &vdi, &base, kind, &e->out, &err) != 0)
+        auth_refuse(e->x, &e->auth, 500, &err);
+    else
+        send_export(e, name);
 }
 
 /* Both */
 
-static void run(struct exchange *x, const char *permission, bool in)
+static void run(struct exchange *x, bool in)
 {
-    struct transfer t = { 0 };
-
     if (!pool_blocked_begin()) {
         serve_text(x, 503, "Retry-After: 5\r\n", NULL);
         return;
     }
-    if (auth_begin(x, ROLES, permission, &t.auth) == 0) {
-        if (in) {
-            import_authorized(x, &t);
-        } else {
-            transfer_init(&t, x);
-            send_export(&t);
+    if (in) {
+        struct import m = { .x = x };
+
+        if (auth_begin(x, ROLES, "http/put_import_raw_vdi", &m.auth) == 0) {
+            import(&m);
+            auth_done(&m.auth);
         }
-        auth_done(&t.auth);
+    } else {
+        struct export e = { .x = x };
+
+        if (auth_begin(x, ROLES, "http/get_export_raw_vdi", &e.auth) == 0) {
+            export(&e);
+            auth_done(&e.auth);
+        }
     }
     pool_blocked_end();
 }
 
 void http_transfer_import_raw(struct exchange *x)
 {
-    run(x, "http/put_import_raw_vdi", true);
+    run(x, true);
 }
 
 void http_transfer_export_raw(struct exchange *x)
 {
-    run(x, "http/get_export_raw_vdi", false);
+    run(x, false);
 }

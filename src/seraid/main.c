@@ -23,6 +23,7 @@
 #include "base/notify.h"
 #include "base/parse.h"
 #include "host/disks.h"
+#include "host/foreign.h"
 #include "model/audit.h"
 #include "model/event.h"
 #include "model/task.h"
@@ -263,19 +264,27 @@ static int own_directory(char out[static PATH_MAX], struct err *err)
     return 0;
 }
 
-/* The disk process stands beside this program, or in the bin of its sbin. */
+/* Our other programs stand beside this one, or in the bin of its sbin. Given. */
+static char *beside(const char *exe, const char *name)
+{
+    char *path = str_fmt("%s/%s", exe, name);
+
+    if (access(path, X_OK) == 0)
+        return path;
+    free(path);
+    return str_fmt("%s/../bin/%s", exe, name);
+}
+
 static int open_disks(struct err *err)
 {
     char exe[PATH_MAX];
 
     if (own_directory(exe, err) != 0)
         return -1;
-    AUTO(free_str) char *binary = str_fmt("%s/serai-disk", exe);
-    if (access(binary, X_OK) < 0) {
-        free_str(&binary);
-        binary = str_fmt("%s/../bin/serai-disk", exe);
-    }
-    return disks_init(host_ctx.runtime_dir, binary, err);
+    AUTO(free_str)
+    char *disk = beside(exe, "serai-disk"), *image = beside(exe, "serai-image");
+    foreign_init(image);
+    return disks_init(host_ctx.runtime_dir, disk, err);
 }
 
 /* The web console's files stand beside this program, or in the share of its sbin. */

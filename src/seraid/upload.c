@@ -74,6 +74,32 @@ ssize_t upload_read(void *arg, void *p, size_t n)
     return got;
 }
 
+static bool ready(void *arg)
+{
+    const struct upload *u = arg;
+
+    return u->left == 0 || conn_buffered(u->x->conn);
+}
+
+struct foreign_source upload_source(struct upload *u)
+{
+    return (struct foreign_source){
+        .read = upload_read, .ready = ready, .fd = conn_fd(u->x->conn), .arg = u
+    };
+}
+
+bool upload_silent(struct upload *u, const struct auth *a)
+{
+    char first;
+
+    if (a->has_task || u->left != UINT64_MAX)
+        return false;
+    if (upload_read(u, &first, 1) != 1)
+        return true;
+    conn_unread(u->x->conn, &first, 1);
+    return false;
+}
+
 void upload_end(struct upload *u, struct auth *a, const char *what, const char *result,
                 const struct err *err)
 {

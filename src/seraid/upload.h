@@ -5,6 +5,7 @@
 #ifndef SERAID_UPLOAD_H
 #define SERAID_UPLOAD_H
 
+#include "host/foreign.h"
 #include "ops/call.h"
 #include "seraid/auth.h"
 
@@ -18,6 +19,11 @@ struct upload {
 bool upload_begin(struct upload *u, struct exchange *x, struct auth *a) MUST_CHECK;
 /* Some bytes of the body of arg, a struct upload; 0: its end; -1 with errno. */
 ssize_t upload_read(void *arg, void *p, size_t n) MUST_CHECK;
+/* The same for who waits for several things at once. u: borrowed. */
+struct foreign_source upload_source(struct upload *u);
+/* Nothing was sent, and no task waits: a client that looked for a redirection, announcing 2^50 bytes. The real request may
+ * come before this one is cut, so what is not sure of its first byte should hold nothing. */
+bool upload_silent(struct upload *u, const struct auth *a) MUST_CHECK;
 /* Ends the task, if there is one. result: as task_end() takes it. what: for the log. */
 void upload_end(struct upload *u, struct auth *a, const char *what, const char *result,
                 const struct err *err);

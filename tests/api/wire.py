@@ -60,10 +60,13 @@ class Raw:
         return text
 
     def read(self, n):
-        while len(self.pending) < n:
-            assert self.fill(), "the connection ended after %r" % self.pending
-        data, self.pending = self.pending[:n], self.pending[n:]
-        return data
+        data = bytearray(self.pending)
+        while len(data) < n:
+            more = self.sock.recv(1 << 18)
+            assert more, "the connection ended after %d bytes" % len(data)
+            data += more
+        self.pending = bytes(data[n:])
+        return bytes(data[:n])
 
     def read_to_end(self):
         try:
