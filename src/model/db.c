@@ -342,6 +342,9 @@ static struct db_iter iter_at(enum class_id cls, struct list *pos) REQUIRES(db_m
     if (pos == &db.cls[cls].objs)
         return it;
     const struct obj *o = list_entry(pos, struct obj, in_class);
+    const struct obj *after = list_entry(pos->next, struct obj, in_class);
+    __builtin_prefetch(&after->enc); /* thousands of objects lie anywhere in memory */
+    __builtin_prefetch(&after->modified);
     db_see(o->modified);
     it.ref = o->ref;
     it.rec = o->rec;
@@ -360,20 +363,65 @@ void db_next(struct db_iter *it)
     *it = iter_at((enum class_id)list_entry(pos, struct obj, in_class)->cls, pos->next);
 }
 
-struct enc_text db_encoded(enum class_id cls, const struct ref *ref, int enc)
+static const struct enc_cache *encoded(struct obj *o, int enc) REQUIRES(db_mutex)
 {
     assert(enc == ENC_JSON || enc == ENC_XML);
+    struct enc_cache *c = &o->enc[enc];
+    if (c->text)
+        return c;
+    AUTO(buf_done) struct buf b = BUF_INIT(0);
+    char name[REF_TEXT_SIZE];
+    bool first = false;
+    ref_text(&o->ref, name);
+    enc_member_begin(&b, (enum enc)enc, name, &first);
+    size_t head = b.len;
+    enc_record(&b, (enum enc)enc, &schema_classes[o->cls], o->rec);
+    size_t end = b.len;
+    enc_member_end(&b, (enum enc)enc);
+    *c = (struct enc_cache){ text_new(b.data, b.len), (uint16_t)head,
+                             (uint16_t)(b.len - end) };
+    return c;
+}
+
+struct enc_text db_encoded(enum class_id cls, const struct ref *ref, int enc)
+{
     struct obj *o = find(cls, ref);
     if (!o)
         return (struct enc_text){ "", 0 };
-    struct enc_cache *c = &o->enc[enc];
-    if (!c->p) {
-        struct buf b = BUF_INIT(0);
-        enc_record(&b, (enum enc)enc, &schema_classes[cls], o->rec);
-        c->len = b.len;
-        c->p = buf_take(&b);
+    const struct enc_cache *c = encoded(o, enc);
+    return (struct enc_text){ c->text->p + c->head, c->text->len - c->head - c->tail };
+}
+
+static void list_all(struct db_class *c, int enc) REQUIRES(db_mutex)
+{
+    struct texts *list = texts_new(c->n);
+    uint64_t newest = c->shape_gen;
+    list_for_each(it, &c->objs) {
+        struct obj *o = list_entry(it, struct obj, in_class);
+        o->slot = list->n;
+        texts_add(list, encoded(o, enc)->text);
+        newest = MAX(newest, o->modified);
     }
-    return (struct enc_text){ c->p, c->len };
+    texts_drop(c->all[enc].list);
+    c->all[enc].list = list;
+    c->all[enc].gen = newest;
+    c->all[enc].n_stale = 0;
+}
+
+/* Only what has changed is looked at again: of thousands of records, to look at each is what costs. */
+struct texts *db_encoded_all(enum class_id cls, int enc)
+{
+    struct db_class *c = &db.cls[cls];
+    struct texts *list = c->all[enc].list;
+    if (!list || (c->all[enc].n_stale > 0 && !texts_mine(list)))
+        list_all(c, enc);
+    while (c->all[enc].n_stale > 0) {
+        struct obj *o = c->all[enc].stale[--c->all[enc].n_stale];
+        texts_put(c->all[enc].list, o->slot, encoded(o, enc)->text);
+        c->all[enc].gen = MAX(c->all[enc].gen, o->modified);
+    }
+    db_see(c->all[enc].gen);
+    return c->all[enc].list;
 }
 
 struct ref db_pool_ref(void)

@@ -22,6 +22,7 @@
 
 #include "base/deadline.h"
 #include "base/lock.h"
+#include "base/pieces.h"
 #include "model/schema.h"
 
 extern struct mutex db_mutex;
@@ -66,6 +67,9 @@ struct enc_text {
 };
 struct enc_text db_encoded(enum class_id cls, const struct ref *ref, int enc)
     REQUIRES(db_mutex);
+/* All records of a class like that, in order of creation, each as a member of a struct of records, named by its reference;
+ * in JSON every one with a comma in front. Borrowed until db_unlock(); texts_hold() keeps it. */
+struct texts *db_encoded_all(enum class_id cls, int enc) REQUIRES(db_mutex);
 
 void db_seen_reset(void);
 int db_wait_seen(struct err *err)

@@ -22,11 +22,28 @@ struct obj *db_index_obj_new(enum class_id cls, const struct ref *ref, void *rec
     return o;
 }
 
+static void drop_all_encoded(unsigned cls) REQUIRES(db_mutex)
+{
+    struct db_class *c = &db.cls[cls];
+    for (size_t i = 0; i < ARRAY_SIZE(c->all); i++) {
+        texts_drop(c->all[i].list);
+        c->all[i].list = NULL;
+        c->all[i].n_stale = 0;
+    }
+}
+
 void db_index_drop_encoded(struct obj *o)
 {
+    struct db_class *c = &db.cls[o->cls];
     for (size_t i = 0; i < ARRAY_SIZE(o->enc); i++) {
-        free(o->enc[i].p);
-        o->enc[i] = (struct enc_cache){ NULL, 0 };
+        if (c->all[i].list && o->enc[i].text) {
+            if (c->all[i].n_stale == DB_STALE)
+                drop_all_encoded(o->cls);
+            else
+                c->all[i].stale[c->all[i].n_stale++] = o;
+        }
+        text_drop(o->enc[i].text);
+        o->enc[i] = (struct enc_cache){ 0 };
     }
 }
 
@@ -59,6 +76,7 @@ void db_index_link(struct obj *o, struct list *class_prev, struct list *changes_
     struct db_class *c = &db.cls[o->cls];
     list_insert_after(class_prev ? class_prev : c->objs.prev, &o->in_class);
     c->n++;
+    drop_all_encoded(o->cls);
     if (!schema_classes[o->cls].untracked)
         list_insert_after(changes_prev ? changes_prev : db.changes.prev, &o->in_changes);
     void *old = hash_put(&db.by_ref, &o->ref, sizeof(o->ref), o);
@@ -75,6 +93,7 @@ void db_index_unlink(struct obj *o)
     list_remove(&o->in_changes);
     list_remove(&o->in_class);
     c->n--;
+    drop_all_encoded(o->cls);
 }
 
 /* Names */
@@ -254,6 +273,7 @@ void db_index_done(void)
 {
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         struct db_class *c = &db.cls[cls];
+        drop_all_encoded(cls);
         list_for_each_safe(it, &c->objs)
             db_index_obj_free(list_entry(it, struct obj, in_class));
         struct db_name *e;

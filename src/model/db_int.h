@@ -15,22 +15,29 @@
 #define DB_FAILED     64
 #define DB_GEN_STEP   UINT64_C(1000000)
 #define DB_FIELDS_MAX 256
+#define DB_STALE      32
 
+/* What a walk over a class looks at stands together. */
 struct obj {
     struct ref ref;
     uint16_t cls; /* enum class_id */
     void *rec;
-    struct list in_class;   /* db_class.objs, order of creation */
-    struct list in_changes; /* db.changes, by modified; not of untracked classes */
-    uint64_t created, modified;
-    uint64_t order; /* of creation, unique */
-    char *
-        extra; /* stored members that this version does not know: ,"a":1,"b":2 ; NULL: none */
+    struct list in_class; /* db_class.objs, order of creation */
+    uint64_t modified;
 
+    /* The record as a member of a struct of records: what stands before its value is head bytes, after it tail. */
     struct enc_cache {
-        char *p;
-        size_t len;
+        struct text *text; /* NULL: not made yet */
+        uint16_t head, tail;
     } enc[2];
+
+    size_t slot; /* its place in the lists of its class */
+
+    struct list in_changes; /* db.changes, by modified; not of untracked classes */
+    uint64_t created;
+    uint64_t order; /* of creation, unique */
+    /* Stored members that this version does not know: ,"a":1,"b":2 ; NULL: none. */
+    char *extra;
 
     uint64_t touch_gen; /* the transaction that changed it last ... */
     size_t touch_slot;  /* ... and its place there */
@@ -55,6 +62,14 @@ struct db_class {
     struct hash by_name; /* struct db_name */
     uint64_t shape_gen;  /* newest generation that made, destroyed or renamed one */
     VEC(struct db_referrer) referrers;
+
+    struct {
+        struct texts *list; /* NULL: not made yet, or too much has changed since */
+        uint64_t gen;       /* newest that it shows */
+        size_t n_stale;
+        struct obj *stale[DB_STALE]; /* those that have changed */
+    } all[2];                        /* db_encoded_all() */
+
     int16_t *inverse; /* per REF field: the set field of its target's class; -1: none */
 };
 
@@ -170,9 +185,9 @@ struct set_any *db_index_inverse(const struct obj *o, unsigned field, const stru
 void db_index_tomb_add(const struct obj *o, uint64_t gen) REQUIRES(db_mutex);
 void db_index_tomb_drop_newest(void) REQUIRES(db_mutex);
 void db_index_tomb_trim(void) REQUIRES(db_mutex);
-void db_index_drop_encoded(struct obj *o);
+void db_index_drop_encoded(struct obj *o) REQUIRES(db_mutex);
 struct obj *db_index_obj_new(enum class_id cls, const struct ref *ref, void *rec);
-void db_index_obj_free(struct obj *o);
+void db_index_obj_free(struct obj *o) REQUIRES(db_mutex);
 
 /* db_commit.c: the queue and the store thread */
 int db_commit_start(struct err *err) MUST_CHECK REQUIRES(db_mutex);

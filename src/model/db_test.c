@@ -70,29 +70,141 @@ TEST(find_what_was_made)
     db_close();
 }
 
+static bool shows(const struct ref *vm, int enc, const char *word) REQUIRES(db_mutex)
+{
+    struct enc_text t = db_encoded(CLASS_VM, vm, enc);
+    return memmem(t.p, t.len, word, strlen(word)) != NULL;
+}
+
 TEST(encoded_follows_the_record)
 {
     test_open(test_dir());
     struct tx *tx = tx_begin(&test_who);
     struct ref a = make_vm(tx, "first");
-    CHECK(strstr(db_encoded(CLASS_VM, &a, ENC_JSON).p, "\"first\"") != NULL);
+    CHECK(shows(&a, ENC_JSON, "\"first\""));
     tx_set_str(tx, &a, CLASS_VM, F_VM_NAME_LABEL, "second");
-    CHECK(strstr(db_encoded(CLASS_VM, &a, ENC_JSON).p, "\"second\"") != NULL);
+    CHECK(shows(&a, ENC_JSON, "\"second\""));
     tx_set_str(tx, &a, CLASS_VM, F_VM_NAME_LABEL, "third");
-    CHECK(strstr(db_encoded(CLASS_VM, &a, ENC_XML).p, ">third<") != NULL);
+    CHECK(shows(&a, ENC_XML, ">third<"));
     commit(tx);
     db_lock();
     struct enc_text one = db_encoded(CLASS_VM, &a, ENC_JSON);
     CHECK(db_encoded(CLASS_VM, &a, ENC_JSON).p == one.p); /* from the cache */
-    CHECK_INT(strlen(one.p), one.len);
+    CHECK(one.p[0] == '{' && one.p[one.len - 1] == '}');
     db_unlock();
     tx = tx_begin(&test_who);
     tx_set_str(tx, &a, CLASS_VM, F_VM_NAME_LABEL, "undone");
-    CHECK(strstr(db_encoded(CLASS_VM, &a, ENC_JSON).p, "\"undone\"") != NULL);
+    CHECK(shows(&a, ENC_JSON, "\"undone\""));
     tx_abort(tx);
     db_lock();
-    CHECK(strstr(db_encoded(CLASS_VM, &a, ENC_JSON).p, "\"third\"") != NULL);
+    CHECK(shows(&a, ENC_JSON, "\"third\""));
     db_unlock();
+    db_close();
+}
+
+/* The names of all members, as a walk over the texts finds them. */
+static char *all_names(int enc) REQUIRES(db_mutex)
+{
+    const struct texts *list = db_encoded_all(CLASS_VM, enc);
+    struct buf out = BUF_INIT(0);
+    size_t len = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        AUTO(free_str) char *text = str_dupn(list->v[i]->p, list->v[i]->len);
+        const char *key = enc == ENC_JSON ? "\"name_label\":\""
+                                          : "name_label</name><value>";
+        const char *name = strstr(text, key);
+        CHECK(name != NULL);
+        CHECK(str_starts(text,
+                         enc == ENC_JSON ? ",\"OpaqueRef:" : "<member><name>OpaqueRef:"));
+        buf_addf(&out, "%.*s ", name ? (int)strcspn(name + strlen(key), "\"<") : 0,
+                 name ? name + strlen(key) : "");
+        len += list->v[i]->len;
+    }
+    CHECK_INT(list->len, len);
+    return buf_take(&out);
+}
+
+static void check_all_names(const char *want) EXCLUDES(db_mutex)
+{
+    db_lock();
+    for (int enc = ENC_JSON; enc <= ENC_XML; enc++) {
+        AUTO(free_str) char *got = all_names(enc);
+        CHECK_STR(got, want);
+    }
+    db_unlock();
+}
+
+static void rename_vm(const struct ref *vm, const char *name)
+{
+    struct tx *tx = tx_begin(&test_who);
+    tx_set_str(tx, vm, CLASS_VM, F_VM_NAME_LABEL, name);
+    commit(tx);
+}
+
+TEST(all_encoded_follow_the_records)
+{
+    test_open(test_dir());
+    check_all_names("");
+    struct tx *tx = tx_begin(&test_who);
+    struct ref a = make_vm(tx, "one"), b = make_vm(tx, "two");
+    commit(tx);
+    check_all_names("one two ");
+    rename_vm(&b, "second");
+    rename_vm(&b, "2nd");
+    check_all_names("one 2nd ");
+
+    db_lock();
+    struct texts *held = texts_hold(db_encoded_all(CLASS_VM, ENC_JSON));
+    db_unlock();
+    rename_vm(&a, "first");
+    check_all_names("first 2nd "); /* the list that an answer holds stays what it was: */
+    CHECK(memmem(held->v[0]->p, held->v[0]->len, "\"one\"", 5) != NULL);
+    texts_drop(held);
+
+    tx = tx_begin(&test_who);
+    struct ref c = make_vm(tx, "three");
+    commit(tx);
+    check_all_names("first 2nd three ");
+    tx = tx_begin(&test_who);
+    tx_set_str(tx, &c, CLASS_VM, F_VM_NAME_LABEL, "undone");
+    AUTO(free_str) char *inside = all_names(ENC_JSON);
+    CHECK_STR(inside, "first 2nd undone ");
+    tx_abort(tx);
+    check_all_names("first 2nd three ");
+    tx = tx_begin(&test_who);
+    tx_destroy(tx, &b);
+    commit(tx);
+    check_all_names("first three ");
+    db_close();
+}
+
+/* More of them than are noted one by one. */
+TEST(many_changes_between_two_lists)
+{
+    enum { MANY = DB_STALE + 8 };
+
+    test_open(test_dir());
+    struct ref vm[MANY];
+    struct tx *tx = tx_begin(&test_who);
+    for (size_t i = 0; i < MANY; i++)
+        vm[i] = make_vm(tx, "x");
+    commit(tx);
+    static const size_t counts[] = { DB_STALE - 1, DB_STALE, DB_STALE + 1, MANY };
+    for (size_t k = 0; k < ARRAY_SIZE(counts); k++) {
+        AUTO(buf_done) struct buf want = BUF_INIT(0);
+        AUTO(free_str) char *name = str_fmt("%zu", k), *other = str_fmt("-%zu", k);
+        tx = tx_begin(&test_who);
+        for (size_t i = 0; i < MANY; i++) {
+            tx_set_str(tx, &vm[i], CLASS_VM, F_VM_NAME_LABEL, other);
+            buf_addf(&want, "%s ", i < counts[k] ? name : other);
+        }
+        (void)db_encoded_all(CLASS_VM, ENC_JSON);
+        (void)db_encoded_all(CLASS_VM, ENC_XML);
+        for (size_t i = 0; i < counts[k]; i++)
+            tx_set_str(tx, &vm[i], CLASS_VM, F_VM_NAME_LABEL, name);
+        commit(tx);
+        check_all_names(buf_str(&want));
+    }
     db_close();
 }
 

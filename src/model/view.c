@@ -147,16 +147,16 @@ void *view_field(const struct session *s, enum class_id cls, const struct ref *r
 }
 
 /* Known without looking at the record: the usual case, which is one look-up and a copy. */
-static bool shown_as_stored(const struct session *s, enum class_id cls)
+bool view_as_stored(const struct session *s, enum class_id cls)
 {
-    return sees_secrets(s) && cls != CLASS_ROLE && cls != CLASS_SESSION
-           && cls != CLASS_SERAI_TOKEN;
+    return sees_secrets(s) && ref_is_null(&s->token) && cls != CLASS_ROLE
+           && cls != CLASS_SESSION && cls != CLASS_SERAI_TOKEN;
 }
 
 void view_encode(const struct session *s, enum class_id cls, const struct ref *ref, int enc,
                  struct buf *out)
 {
-    if (shown_as_stored(s, cls)) {
+    if (view_as_stored(s, cls)) {
         struct enc_text text = db_encoded(cls, ref, enc);
         buf_add(out, text.p, text.len);
         return;

@@ -25,6 +25,9 @@ void *view_record(const struct session *s, enum class_id cls, const struct ref *
 void *view_field(const struct session *s, enum class_id cls, const struct ref *ref,
                  const void *rec, unsigned field) MUST_CHECK REQUIRES(db_mutex);
 
+/* Does the session see all objects of the class, and as they are stored? */
+bool view_as_stored(const struct session *s, enum class_id cls);
+
 /* Append the record as the session sees it. */
 void view_encode(const struct session *s, enum class_id cls, const struct ref *ref, int enc,
                  struct buf *out) REQUIRES(db_mutex);

@@ -25,6 +25,7 @@ struct call {
     struct deadline deadline; /* cancel_fd of the task; at_us by the kind of call */
     enum enc enc;             /* raw_result calls: write to out in this encoding */
     struct buf *out;
+    struct pieces *pieces;              /* of out; NULL: the answer is out alone */
     const char *client_ip, *user_agent; /* may be NULL */
     uint64_t audit;                     /* number of its intent in the audit log; 0: none */
     bool local_trusted;                 /* came by the unix socket from our uid or root */

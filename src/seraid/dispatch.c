@@ -242,6 +242,7 @@ static int start_task(const struct call *like, void *args, struct err *err)
     j->call.deadline = deadline_in_cancel(CALL_MAX_US, task_cancel_fd(&task));
     j->call.enc = ENC_XML;
     j->call.out = &j->out;
+    j->call.pieces = NULL;
     pool_submit(task_pool, run_task, j);
     enc_ref(like->out, like->enc, &task);
     return 0;
@@ -283,13 +284,14 @@ static int admit(const struct rpc_req *req, struct call *call, bool *async_out,
 }
 
 static int serve(const struct rpc_req *req, const struct dispatch_peer *peer,
-                 struct buf *out, struct err *err)
+                 struct buf *out, struct pieces *pieces, struct err *err)
 {
     struct call call = {
         .task = ref_new(),
         .deadline = deadline_in(CALL_MAX_US),
         .enc = req->kind == RPC_XML ? ENC_XML : ENC_JSON,
         .out = out,
+        .pieces = pieces,
         .client_ip = peer->ip,
         .user_agent = peer->user_agent,
         .local_trusted = peer->local_trusted,
@@ -352,7 +354,7 @@ static void answer_error(const struct rpc_req *req, const struct err *err, struc
 }
 
 void dispatch_rpc(const struct rpc_req *req, const struct dispatch_peer *peer,
-                  struct buf *out)
+                  struct buf *out, struct pieces *pieces)
 {
     AUTO(err_done) struct err err = { 0 };
     bool bare = str_eq(req->method, "system.listMethods");
@@ -360,9 +362,10 @@ void dispatch_rpc(const struct rpc_req *req, const struct dispatch_peer *peer,
     rpc_answer_begin(out, req->kind, bare);
     if (bare) {
         list_methods(req, out);
-    } else if (serve(req, peer, out, &err) != 0) {
+    } else if (serve(req, peer, out, pieces, &err) != 0) {
         log_refused(req, peer, &err);
         buf_clear(out);
+        pieces_done(pieces);
         answer_error(req, &err, out);
         return;
     }
@@ -377,7 +380,7 @@ int dispatch_call(const char *method, json_t *params, const struct dispatch_peer
     struct rpc_req req = { .kind = RPC_JSON2, .method = name, .params = params };
     json_t *result;
 
-    if (serve(&req, peer, &out, err) != 0) {
+    if (serve(&req, peer, &out, NULL, err) != 0) {
         log_refused(&req, peer, err);
         return -1;
     }

@@ -16,9 +16,9 @@ struct dispatch_peer {
 
 /* The threads that Async calls run on; before the first request. Borrowed. */
 void dispatch_init(struct pool *tasks);
-/* Appends the whole answer to out, which is empty. Everything in it is durable. Blocks as the call does. Thread: any. */
+/* The whole answer in out and pieces, which are empty. Everything in it is durable. Blocks as the call does. Thread: any. */
 void dispatch_rpc(const struct rpc_req *req, const struct dispatch_peer *peer,
-                  struct buf *out);
+                  struct buf *out, struct pieces *pieces);
 /* The same for a caller in this process. params: an array, the session first. result_out: given. */
 int dispatch_call(const char *method, json_t *params, const struct dispatch_peer *peer,
                   json_t **result_out, struct err *err) MUST_CHECK;

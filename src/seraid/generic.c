@@ -52,20 +52,29 @@ static int get_all(struct call *call, void *args UNUSED, struct err *err UNUSED)
     return 0;
 }
 
-/* What the last answers took, so that the next is not copied over and over while it grows. */
-static size_t room[CLASS_COUNT][2] GUARDED_BY(db_mutex);
+#define PIECE_MIN \
+    512 /* texts of less than that are cheaper to copy than to send from where they are */
 
-#define ROOM_SPARE 4096 /* the envelope, and a name that became longer */
+/* All records as they are stored, for who sees all of them. Where the answer can take it, it holds what the database keeps. */
+static void add_stored(struct call *call) REQUIRES(db_mutex)
+{
+    struct texts *list = db_encoded_all(call->def->cls, (int)call->enc);
+    size_t skip = call->enc == ENC_JSON; /* the first comma */
 
-static int get_all_records(struct call *call, void *args UNUSED, struct err *err UNUSED)
+    if (call->pieces && list->len >= list->n * PIECE_MIN) {
+        pieces_add(call->pieces, call->out, list, skip);
+        return;
+    }
+    for (size_t i = 0; i < list->n; i++, skip = 0)
+        buf_add(call->out, list->v[i]->p + skip, list->v[i]->len - skip);
+}
+
+static void add_seen(struct call *call) REQUIRES(db_mutex)
 {
     enum class_id cls = call->def->cls;
     char name[REF_TEXT_SIZE];
     bool first = true;
 
-    enc_struct_begin(call->out, call->enc);
-    db_lock();
-    (void)buf_reserve(call->out, room[cls][call->enc]); /* unbounded: it does not fail */
     for (struct db_iter it = db_first(cls); it.rec; db_next(&it)) {
         if (!view_sees(&call->session, &it.ref))
             continue;
@@ -74,7 +83,16 @@ static int get_all_records(struct call *call, void *args UNUSED, struct err *err
         view_encode(&call->session, cls, &it.ref, (int)call->enc, call->out);
         enc_member_end(call->out, call->enc);
     }
-    room[cls][call->enc] = call->out->len + ROOM_SPARE;
+}
+
+static int get_all_records(struct call *call, void *args UNUSED, struct err *err UNUSED)
+{
+    enc_struct_begin(call->out, call->enc);
+    db_lock();
+    if (view_as_stored(&call->session, call->def->cls))
+        add_stored(call);
+    else
+        add_seen(call);
     db_unlock();
     enc_struct_end(call->out, call->enc);
     return 0;

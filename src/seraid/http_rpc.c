@@ -32,6 +32,7 @@ static void answer_malformed(struct exchange *x, const struct err *err)
 void http_rpc_post(struct exchange *x)
 {
     AUTO(buf_done) struct buf body = BUF_INIT(HTTP_BODY_MAX), answer = BUF_INIT(0);
+    AUTO(pieces_done) struct pieces pieces = { 0 };
     AUTO(rpc_req_done) struct rpc_req req = { 0 };
     AUTO(err_done) struct err err = { 0 };
     struct dispatch_peer peer = { .ip = conn_peer(x->conn),
@@ -50,10 +51,11 @@ void http_rpc_post(struct exchange *x)
     explicit_bzero(body.data, body.len); /* there may be a password in it */
     buf_done(&body);                     /* the call may wait for long */
     http_session_fill(x->req, req.params);
-    dispatch_rpc(&req, &peer, &answer);
+    dispatch_rpc(&req, &peer, &answer, &pieces);
     serve_answer(x, &(struct http_resp){ .status = 200,
                                          .content_type = rpc_content_type(req.kind),
                                          .extra = CORS,
                                          .body = buf_str(&answer),
-                                         .body_len = answer.len });
+                                         .body_len = answer.len,
+                                         .pieces = &pieces });
 }

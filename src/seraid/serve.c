@@ -217,20 +217,25 @@ static bool open_conn(struct peer *p)
     return p->conn != NULL;
 }
 
-/* Of processor time, by this thread. */
+/* Of processor time, by this thread since it was asked last: what it takes to wait for the next request is the caller's. */
 static int64_t used_us(void)
 {
+    static _Thread_local int64_t before_us;
     struct timespec t;
+    int64_t now_us, used;
 
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* every thread has that clock */
-    return t.tv_sec * US_PER_SEC + t.tv_nsec / 1000;
+    now_us = t.tv_sec * US_PER_SEC + t.tv_nsec / 1000;
+    used = now_us - before_us;
+    before_us = now_us;
+    return used;
 }
 
 void serve_peer(void *arg)
 {
     struct peer *p = arg;
     struct http_req *req;
-    int64_t before_us = used_us(), after_us, rest_us;
+    int64_t rest_us;
     bool more = open_conn(p);
 
     if (!more) {
@@ -240,10 +245,8 @@ void serve_peer(void *arg)
     req = http_req_new();
     do {
         more = serve_request(p->conn, req);
-        after_us = used_us();
-        rest_us = fair_charge(conn_peer(p->conn), http_header(req, "User-Agent"),
-                              after_us - before_us, clock_now_us());
-        before_us = after_us;
+        rest_us = fair_charge(conn_peer(p->conn), http_header(req, "User-Agent"), used_us(),
+                              clock_now_us());
     } while (more && rest_us == 0 && conn_buffered(p->conn));
     http_req_free(req);
     if (!more)

@@ -27,6 +27,7 @@
 #define LINGER_BYTES   (256 * 1024)
 #define DIRECT_READ    1024 /* who asks for so much reads to where it wants it */
 #define MOVES_UNLOOKED 16
+#define TOGETHER       65536
 
 struct conn {
     int fd;
@@ -135,7 +136,7 @@ bool conn_is_tls(const struct conn *c)
 
 bool conn_buffered(const struct conn *c)
 {
-    return c->pos < c->end || (c->ssl && SSL_pending(c->ssl) > 0);
+    return c->pos < c->end || (c->ssl && SSL_has_pending(c->ssl));
 }
 
 const char *conn_peer(const struct conn *c)
@@ -349,6 +350,57 @@ int conn_write(struct conn *c, const void *p, size_t len, const struct deadline 
             return -1;
         } else if (deadline_poll(d, c->fd, want) < 0) {
             return -1;
+        }
+    }
+    return 0;
+}
+
+/* TLS seals records of at most 16 KiB, so small vectors are put together first: one of each would be one for each. */
+static int tls_writev(struct conn *c, const struct iovec *v, size_t n,
+                      const struct deadline *d)
+{
+    AUTO(free_str) char *together = mem_resize(NULL, TOGETHER, 1);
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *p = v[i].iov_base;
+        for (size_t left = v[i].iov_len, piece; left > 0; left -= piece, p += piece) {
+            piece = MIN(left, TOGETHER - len);
+            memcpy(together + len, p, piece);
+            len += piece;
+            if (len < TOGETHER)
+                continue;
+            if (conn_write(c, together, len, d) < 0)
+                return -1;
+            len = 0;
+        }
+    }
+    return conn_write(c, together, len, d);
+}
+
+int conn_writev(struct conn *c, struct iovec *v, size_t n, const struct deadline *d)
+{
+    if (c->ssl)
+        return tls_writev(c, v, n, d);
+    struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
+    while (m.msg_iovlen > 0) {
+        if (still_wanted(c, d) < 0)
+            return -1;
+        ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EPIPE)
+            errno = ECONNRESET;
+        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+            return -1;
+        if (sent < 0 && errno == EAGAIN && deadline_poll(d, c->fd, POLLOUT) < 0)
+            return -1;
+        size_t left = sent < 0 ? 0 : (size_t)sent;
+        while (m.msg_iovlen > 0 && left >= m.msg_iov->iov_len) {
+            left -= m.msg_iov->iov_len;
+            m.msg_iov++;
+            m.msg_iovlen--;
+        }
+        if (m.msg_iovlen > 0) {
+            m.msg_iov->iov_base = (char *)m.msg_iov->iov_base + left;
+            m.msg_iov->iov_len -= left;
         }
     }
     return 0;

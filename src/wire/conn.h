@@ -7,6 +7,7 @@
 #define WIRE_CONN_H
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/buf.h"
 #include "base/deadline.h"
@@ -38,6 +39,9 @@ void conn_unread(struct conn *c, const void *p,
                  size_t len); /* in front of what comes next */
 int conn_write(struct conn *c, const void *p, size_t len, const struct deadline *d)
     MUST_CHECK; /* all of it */
+/* All of the vectors, which it changes. */
+int conn_writev(struct conn *c, struct iovec *v, size_t n, const struct deadline *d)
+    MUST_CHECK;
 /* Copy both ways between c and the socket fd until either ends. Returns 0, or -1 when cancelled. */
 int conn_proxy(struct conn *c, int fd, const struct deadline *d) MUST_CHECK;
 

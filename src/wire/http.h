@@ -6,6 +6,7 @@
 #ifndef WIRE_HTTP_H
 #define WIRE_HTTP_H
 
+#include "base/pieces.h"
 #include "wire/conn.h"
 #include "wire/url.h"
 
@@ -78,11 +79,12 @@ struct http_resp {
     const char *extra;        /* whole header lines ending in CRLF, or NULL */
     const void *body;
     size_t body_len;
-    bool close; /* else keep-alive as the request asked */
+    const struct pieces *pieces; /* of body, or NULL */
+    bool close;                  /* else keep-alive as the request asked */
 };
 
 const char *http_reason(int status);
-/* Head (with Content-Length) and body in one write. head_only: for HEAD. */
+/* Head (with Content-Length) and body, in one write where that is short. Of HEAD the head alone. */
 int http_respond(struct conn *c, const struct http_req *r, const struct http_resp *resp,
                  const struct deadline *d) MUST_CHECK;
 /* Head of a stream: length UINT64_MAX: unknown (chunked for 1.1, close for 1.0). */

@@ -13,6 +13,7 @@
 #define PIECE          65536
 #define FIRST_READ     2048  /* nearly every head, with a small body behind it */
 #define ONE_WRITE_MAX  65536 /* a larger body is not copied behind its head */
+#define PIECES_AT_ONCE 256
 #define CHUNK_LINE_MAX 256
 #define TRAILER_MAX    4096
 
@@ -279,18 +280,26 @@ int http_respond(struct conn *c, const struct http_req *r, const struct http_res
     bool head_only = bodiless || (r && r->method == HTTP_HEAD);
     add_head(&b, resp->status, resp->content_type, resp->extra,
              keep ? "keep-alive" : "close");
+    size_t len = resp->body_len + (resp->pieces ? resp->pieces->len : 0);
     if (!bodiless)
-        add_length(&b, resp->body_len);
+        add_length(&b, len);
     buf_add_str(&b, "\r\n");
-    if (head_only || resp->body_len == 0)
+    if (head_only || len == 0)
         return conn_write(c, b.data, b.len, d);
-    if (resp->body_len <= ONE_WRITE_MAX) {
+    if (len <= ONE_WRITE_MAX && len == resp->body_len) {
         buf_add(&b, resp->body, resp->body_len);
         return conn_write(c, b.data, b.len, d);
     }
-    if (conn_write(c, b.data, b.len, d) < 0)
-        return -1;
-    return conn_write(c, resp->body, resp->body_len, d);
+    struct pieces_walk w = { .pieces = resp->pieces,
+                             .p = resp->body,
+                             .len = resp->body_len };
+    struct iovec v[PIECES_AT_ONCE] = { { .iov_base = b.data, .iov_len = b.len } };
+    size_t n = 1 + pieces_next(&w, v + 1, ARRAY_SIZE(v) - 1);
+    do {
+        if (conn_writev(c, v, n, d) < 0)
+            return -1;
+    } while ((n = pieces_next(&w, v, ARRAY_SIZE(v))) > 0);
+    return 0;
 }
 
 int http_respond_stream(struct conn *c, const struct http_req *r, int status,

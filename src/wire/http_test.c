@@ -433,6 +433,26 @@ TEST(answers)
         CHECK_INT(http_respond(p.c, r, &cases[i].resp, &p.d), 0);
         check_peer_got(&p, cases[i].want);
     }
+    AUTO(buf_done) struct buf body = BUF_INIT(0);
+    AUTO(pieces_done) struct pieces pieces = { 0 };
+    struct text *text = text_new(",[1,2]", 6);
+    struct texts *list = texts_new(1);
+    texts_add(list, text);
+    text_drop(text);
+    buf_add_str(&body, "{");
+    pieces_add(&pieces, &body, list, 1);
+    texts_drop(list);
+    buf_add_str(&body, "}");
+    AUTO(pair_done) struct pair q = pair_new("", false);
+    CHECK_INT(http_respond(q.c, NULL,
+                           &(struct http_resp){ .status = 200,
+                                                .body = body.data,
+                                                .body_len = body.len,
+                                                .pieces = &pieces },
+                           &q.d),
+              0);
+    check_peer_got(&q, "HTTP/1.1 200 OK\r\n" ANSWER
+                       "Connection: close\r\nContent-Length: 7\r\n\r\n{[1,2]}");
     AUTO(pair_done) struct pair p = pair_new("", false);
     CHECK_INT(http_respond(p.c, NULL, &(struct http_resp){ .status = 400 }, &p.d), 0);
     check_peer_got(&p, "HTTP/1.1 400 Bad Request\r\n" ANSWER
