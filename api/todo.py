@@ -51,15 +51,8 @@ NOT_YET("MACHINES", "USB devices", [
 ])
 
 NOT_YET("MACHINES", "filters of network interfaces", [
-    "VIF.add_ipv4_allowed",
-    "VIF.add_ipv6_allowed",
     "VIF.configure_ipv4",
     "VIF.configure_ipv6",
-    "VIF.remove_ipv4_allowed",
-    "VIF.remove_ipv6_allowed",
-    "VIF.set_ipv4_allowed",
-    "VIF.set_ipv6_allowed",
-    "VIF.set_locking_mode",
 ])
 
 NOT_YET("MACHINES", "networks of the host: cards, bonds, VLANs, the management interface", [

@@ -165,7 +165,7 @@ static int prepare(const struct vm_spec *spec, const struct argv *argv, struct l
 static int spawn(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
                  const struct launch *l, struct err *err)
 {
-    struct proc_fd fds[6 + VMSPEC_DISKS_MAX] = {
+    struct proc_fd fds[6 + VMSPEC_DISKS_MAX + VMSPEC_NICS_MAX] = {
         { l->log, 1 },
         { l->log, 2 },
         { l->qmp, QEMU_FD_QMP },
@@ -191,6 +191,9 @@ static int spawn(struct machine *m, const struct vm_spec *spec, const struct arg
             fds[vm.n_fds++] = (struct proc_fd){ l->reopened[i] >= 0 ? l->reopened[i]
                                                                     : spec->disks[i].fd,
                                                 QEMU_FD_DISK0 + (int)i };
+    for (unsigned i = 0; i < spec->n_nics; i++)
+        if (spec->nics[i].has_tap)
+            fds[vm.n_fds++] = (struct proc_fd){ spec->nics[i].tap, QEMU_FD_NIC0 + (int)i };
     if (root_get()->spawn(&vm, &proc, err) < 0)
         return -1;
     mutex_lock(&machines_lock);

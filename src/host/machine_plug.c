@@ -266,8 +266,17 @@ int machine_plug_nic(const char *uuid, const struct vm_nic *nic, const struct de
                        "this machine has no slot for a network interface in this position: "
                        "use device 0 to 3, or shut the VM down first");
     drop_net(uuid, nic->slot, d);
-    if (command(uuid, "netdev_add", qemu_device_netdev(nic), d, &cause) < 0)
+    AUTO(free_str) char *fd = str_fmt("tap%u", nic->slot);
+    if (nic->has_tap
+        && machine_qemu_command(uuid, "getfd", json_pack("{ss}", "fdname", fd), nic->tap,
+                                NULL, d, &cause)
+               < 0)
         return no_device(err, &cause);
+    if (command(uuid, "netdev_add", qemu_device_netdev(nic, fd), d, &cause) < 0) {
+        if (nic->has_tap) /* or it would keep the tap */
+            try_command(uuid, "closefd", json_pack("{ss}", "fdname", fd), d);
+        return no_device(err, &cause);
+    }
     if (FAILPOINT("machine.plug.net"))
         injected(&cause);
     else if (command(uuid, "device_add", qemu_device_nic(nic), d, &cause) == 0)

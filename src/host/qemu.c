@@ -363,10 +363,13 @@ static int add_nics(struct build *b)
                   NIC_PCI_DEV)
         < 0)
         return -1;
-    for (unsigned i = 0; i < s->n_nics; i++)
-        if (option_json(b, "-netdev", qemu_device_netdev(&s->nics[i])) < 0
+    for (unsigned i = 0; i < s->n_nics; i++) {
+        AUTO(free_str) char *fd = str_fmt("%u", QEMU_FD_NIC0 + i);
+
+        if (option_json(b, "-netdev", qemu_device_netdev(&s->nics[i], fd)) < 0
             || option_json(b, "-device", qemu_device_nic(&s->nics[i])) < 0)
             return -1;
+    }
     return 0;
 }
 

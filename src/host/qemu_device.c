@@ -192,10 +192,12 @@ json_t *qemu_device_disk(const struct vm_disk *disk, int sata_port)
     return o;
 }
 
-json_t *qemu_device_netdev(const struct vm_nic *nic)
+json_t *qemu_device_netdev(const struct vm_nic *nic, const char *fd)
 {
     AUTO(free_str) char *net = qemu_device_net_name(nic->slot);
 
+    if (nic->has_tap)
+        return json_pack("{ss ss ss}", "type", "tap", "id", net, "fd", fd);
     return json_pack("{ss ss}", "type", "user", "id", net);
 }
 

@@ -29,7 +29,8 @@ json_t *qemu_device_nbd(const struct vm_disk *disk, const char *name, const char
     MUST_CHECK;
 /* The device: device_add. sata_port: of the AHCI controller, where it is on that. */
 json_t *qemu_device_disk(const struct vm_disk *disk, int sata_port) MUST_CHECK;
-json_t *qemu_device_netdev(const struct vm_nic *nic) MUST_CHECK;
+/* fd: how QEMU knows the descriptor of its tap. */
+json_t *qemu_device_netdev(const struct vm_nic *nic, const char *fd) MUST_CHECK;
 json_t *qemu_device_nic(const struct vm_nic *nic) MUST_CHECK;
 /* Has it a PCI slot of its own? */
 bool qemu_device_on_port(const struct vm_disk *disk);

@@ -12,16 +12,12 @@
 
 #include "api/errors.h"
 #include "base/clock.h"
-#include "base/fields.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/parse.h"
 
-#define CALL_US     (60 * US_PER_SEC)
-#define REQUEST_MAX (128 * 1024) /* rootd takes no more */
-#define REPLY_MAX   16384
-#define FIELDS_MAX  16
-#define FDS_MAX     48
+#define CALL_US (60 * US_PER_SEC)
+#define FDS_MAX 64
 
 /* Without rights */
 
@@ -67,13 +63,6 @@ static struct {
     char *socket;
 } root = { .ops = &none };
 
-struct reply {
-    char text[REPLY_MAX];
-    struct field fields[FIELDS_MAX];
-    size_t n;
-    int fd; /* given */
-};
-
 #define SILENT "serai-rootd does not answer; see whether it runs"
 
 static int open_socket(void)
@@ -95,7 +84,7 @@ static int open_socket(void)
     return TAKE_FD(fd);
 }
 
-static int receive(int fd, struct reply *r)
+static int receive(int fd, struct root_reply *r)
 {
     struct deadline d = deadline_in(CALL_US);
     size_t n_fds = 1;
@@ -109,7 +98,7 @@ static int receive(int fd, struct reply *r)
     errno = n == 0 ? ECONNRESET : errno;
     if (n <= 0)
         return -1;
-    if (!fields_parse(r->text, (size_t)n, r->fields, FIELDS_MAX, &r->n)) {
+    if (!fields_parse(r->text, (size_t)n, r->fields, ROOT_REPLY_FIELDS_MAX, &r->n)) {
         close_fd(&r->fd);
         errno = EBADMSG;
         return -1;
@@ -117,9 +106,8 @@ static int receive(int fd, struct reply *r)
     return 0;
 }
 
-/* One request. -1 with errno: no answer. *why_out: rootd's refusal (of the reply's text), NULL: done. */
-static int call(const struct buf *request, const int *fds, size_t n_fds, struct reply *r,
-                const char **why_out)
+int root_ask(const struct buf *request, const int *fds, size_t n_fds, struct root_reply *r,
+             const char **why_out)
 {
     AUTO(close_fd) int fd = open_socket();
 
@@ -171,8 +159,8 @@ static size_t add_fds(struct buf *b, const struct root_vm *vm, int *fds)
 
 static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct err *err)
 {
-    AUTO(buf_done) struct buf b = BUF_INIT(REQUEST_MAX);
-    AUTO(free_ptr) struct reply *r = mem_alloc(sizeof(*r));
+    AUTO(buf_done) struct buf b = BUF_INIT(ROOT_REQUEST_MAX);
+    AUTO(free_ptr) struct root_reply *r = mem_alloc(sizeof(*r));
     const char *why = NULL, *pid_text;
     int fds[FDS_MAX];
     int64_t pid;
@@ -189,7 +177,7 @@ static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct er
         fields_add(&b, "arg", *a);
     if (vm->n_fds + 3 > FDS_MAX || (n = add_fds(&b, vm, fds), buf_overflow(&b)))
         return err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, "The machine is too large");
-    if (call(&b, fds, n, r, &why) < 0) {
+    if (root_ask(&b, fds, n, r, &why) < 0) {
         int saved = errno;
 
         err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, SILENT);
@@ -211,13 +199,13 @@ static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct er
 
 static int jail_end(const char *uuid, const struct proc *proc UNUSED, struct err *err)
 {
-    AUTO(buf_done) struct buf b = BUF_INIT(REQUEST_MAX);
-    AUTO(free_ptr) struct reply *r = mem_alloc(sizeof(*r));
+    AUTO(buf_done) struct buf b = BUF_INIT(ROOT_REQUEST_MAX);
+    AUTO(free_ptr) struct root_reply *r = mem_alloc(sizeof(*r));
     const char *why = NULL;
 
     fields_add(&b, "verb", "end_vm");
     fields_add(&b, "uuid", uuid);
-    if (call(&b, NULL, 0, r, &why) < 0) {
+    if (root_ask(&b, NULL, 0, r, &why) < 0) {
         int saved = errno;
 
         err_set(err, ERR_VM_SHUTDOWN_TIMEOUT, uuid, "60");
@@ -234,8 +222,8 @@ static int jail_end(const char *uuid, const struct proc *proc UNUSED, struct err
 static int jail_authenticate(const char *user, const char *password, const char *from,
                              bool *right_out, struct err *err)
 {
-    AUTO(buf_done) struct buf b = BUF_INIT(REQUEST_MAX);
-    AUTO(free_ptr) struct reply *r = mem_alloc(sizeof(*r));
+    AUTO(buf_done) struct buf b = BUF_INIT(ROOT_REQUEST_MAX);
+    AUTO(free_ptr) struct root_reply *r = mem_alloc(sizeof(*r));
     const char *why = NULL;
     int rc;
 
@@ -245,7 +233,7 @@ static int jail_authenticate(const char *user, const char *password, const char 
     fields_add(&b, "password", password);
     if (from)
         fields_add(&b, "from", from);
-    rc = call(&b, NULL, 0, r, &why);
+    rc = root_ask(&b, NULL, 0, r, &why);
     explicit_bzero(b.data, b.len);
     if (rc < 0) {
         int saved = errno;
@@ -262,13 +250,13 @@ static int jail_authenticate(const char *user, const char *password, const char 
 
 static int jail_power(bool reboot, struct err *err)
 {
-    AUTO(buf_done) struct buf b = BUF_INIT(REQUEST_MAX);
-    AUTO(free_ptr) struct reply *r = mem_alloc(sizeof(*r));
+    AUTO(buf_done) struct buf b = BUF_INIT(ROOT_REQUEST_MAX);
+    AUTO(free_ptr) struct root_reply *r = mem_alloc(sizeof(*r));
     const char *why = NULL;
 
     fields_add(&b, "verb", "host_power");
     fields_add(&b, "action", reboot ? "reboot" : "poweroff");
-    if (call(&b, NULL, 0, r, &why) < 0)
+    if (root_ask(&b, NULL, 0, r, &why) < 0)
         return err_set(err, ERR_OPERATION_NOT_ALLOWED, SILENT);
     close_fd(&r->fd);
     return why ? err_set(err, ERR_OPERATION_NOT_ALLOWED, why) : 0;

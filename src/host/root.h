@@ -6,6 +6,7 @@
 
 #include "base/deadline.h"
 #include "base/err.h"
+#include "base/fields.h"
 #include "base/proc.h"
 
 /* Where a jailed machine finds its kernel and initrd. */
@@ -45,4 +46,20 @@ struct root_ops {
 const struct root_ops *root_get(void);
 /* Use serai-rootd from now on. Before the first machine. socket: copied. Errors: HOST_OFFLINE, nobody answers. */
 int root_connect(const char *socket, struct err *err) MUST_CHECK;
+
+/* One request of another kind (rootd/verbs.c): its fields, "verb" first. *why_out: rootd's refusal, of the reply's text;
+ * NULL: done. -1 with errno: no answer. Thread: any. */
+#define ROOT_REPLY_MAX        16384
+#define ROOT_REPLY_FIELDS_MAX 16
+#define ROOT_REQUEST_MAX      (128 * 1024) /* rootd takes no more */
+
+struct root_reply {
+    char text[ROOT_REPLY_MAX];
+    struct field fields[ROOT_REPLY_FIELDS_MAX];
+    size_t n;
+    int fd; /* given; -1: none */
+};
+
+int root_ask(const struct buf *request, const int *fds, size_t n_fds, struct root_reply *r,
+             const char **why_out) MUST_CHECK;
 #endif

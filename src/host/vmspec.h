@@ -40,7 +40,8 @@ struct vm_nic {
     const char *mac;
     unsigned mtu;
     unsigned boot_index;
-    /* User-mode networking; taps come with the privileged helper. */
+    bool has_tap; /* else user-mode networking */
+    int tap;
 };
 
 /* A text that the firmware shows: a field of a table of SMBIOS, named as QEMU does. */

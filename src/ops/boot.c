@@ -23,6 +23,7 @@
 #include "ops/host_config.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
+#include "ops/network.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
@@ -343,6 +344,7 @@ int ops_boot(struct err *err)
     if (host_ctx.machine->has_disks && disks_adopt(err))
         return -1;
     storage_settle();
+    network_boot();
     (void)FAILPOINT("boot.settled");
     if (boot_adopt(err))
         return -1;

@@ -7,10 +7,11 @@
 #include "api/ops.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "host/net.h"
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
 #include "ops/ops.h"
-#include "ops/vm.h"
+#include "ops/vif.h"
 
 /* ---- VBD --------------------------------------------------------------------------------------------- */
 
@@ -147,7 +148,7 @@ static int check_vif(struct vif_rec *vif, struct err *err) REQUIRES(db_mutex)
     const struct vm_rec *vm = call_get(CLASS_VM, &vif->VM, err);
     int64_t n;
     if (!vm || !call_get(CLASS_NETWORK, &vif->network, err)
-        || vm_check_devices_free(&vif->VM, err))
+        || vm_check_devices_free(&vif->VM, err) || vif_check(vif, err))
         return -1;
     bool taken[VMSPEC_NICS_MAX] = { false };
     for (size_t i = 0; i < vm->VIFs.n; i++)
@@ -186,7 +187,12 @@ int vif_create(struct call *call, void *record, struct ref *result, struct err *
     vif->currently_attached = false;
     str_put(&vif->uuid, "");
     if (vif->MTU <= 0)
-        vif->MTU = 1500;
+        vif->MTU = ((const struct network_rec *)db_get(CLASS_NETWORK, &vif->network))->MTU;
+    if (net_real()) {
+        const char *algorithm = "ratelimit";
+        (void)set_add(schema_classes[CLASS_VIF].fields[F_VIF_QOS_SUPPORTED_ALGORITHMS].ty,
+                      &vif->qos_supported_algorithms, &algorithm);
+    }
     *result = tx_create(tx, CLASS_VIF, vif, NULL);
     op_refresh(tx, CLASS_VIF, result);
     return tx_commit(tx, err);
@@ -207,17 +213,6 @@ int vif_destroy(struct call *call, const struct ref *self, struct err *err)
         return -1;
     }
     tx_destroy(tx, self);
-    return tx_commit(tx, err);
-}
-
-int op_vif_move(struct call *call, const struct vif_move_args *a, struct err *err)
-{
-    struct tx *tx = call_tx(call);
-    if (!call_get(CLASS_VIF, &a->self, err) || !call_get(CLASS_NETWORK, &a->network, err)) {
-        tx_abort(tx);
-        return -1;
-    }
-    tx_set_ref(tx, &a->self, CLASS_VIF, F_VIF_NETWORK, &a->network);
     return tx_commit(tx, err);
 }
 

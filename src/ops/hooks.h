@@ -14,6 +14,10 @@ int vbd_destroy(struct call *call, const struct ref *self, struct err *err) MUST
 int vif_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int vif_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
+int vif_check_set(struct call *call, const struct ref *self, unsigned field,
+                  const void *value, struct err *err) MUST_CHECK;
+int vif_after_set(struct call *call, const struct ref *self, unsigned field,
+                  struct err *err) MUST_CHECK;
 int vdi_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int vdi_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
@@ -23,6 +27,8 @@ int pbd_destroy(struct call *call, const struct ref *self, struct err *err) MUST
 int network_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int network_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
+int network_check_set(struct call *call, const struct ref *self, unsigned field,
+                      const void *value, struct err *err) MUST_CHECK;
 int subject_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int subject_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;

@@ -14,6 +14,7 @@
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
+#include "ops/vif.h"
 #include "ops/vm.h"
 
 #define PLUG_US   (20 * US_PER_SEC)
@@ -26,14 +27,14 @@ struct device {
     struct ref ref, vm_ref;
     struct vm_rec *vm;
     struct vm_part_disk disk;
-    struct vif_rec *vif;
+    struct vm_part_nic nic;
     char uuid[UUID_TEXT_SIZE];
 };
 
 static void device_done(struct device *d)
 {
     vm_part_disk_done(&d->disk);
-    record_free(&schema_classes[CLASS_VIF], d->vif);
+    vif_part_done(&d->nic);
     record_free(&schema_classes[CLASS_VM], d->vm);
 }
 
@@ -56,8 +57,7 @@ static int copy_locked(struct device *d, const struct ref *vdi, struct err *err)
     d->vm = record_copy(&schema_classes[CLASS_VM], vm);
     if (is_vbd)
         return vm_part_disk_copy(&vm_ref, vbd, vdi ? vdi : &vbd->VDI, &d->disk, err);
-    d->vif = record_copy(&schema_classes[CLASS_VIF], vif);
-    return 0;
+    return vif_part_copy(vif, &d->nic, err);
 }
 
 static int device_copy(struct device *d, enum class_id cls, const struct ref *ref,
@@ -107,7 +107,7 @@ static int plug_disk(struct device *d, const struct deadline *by, struct err *er
 static int plug_nic(struct device *d, const struct deadline *by, struct err *err)
 {
     struct vm_nic nic;
-    if (vm_spec_nic(d->vif, &nic, err))
+    if (vif_part_open(&d->nic, d->vm->domid, err) || vm_spec_nic(&d->nic, &nic, err))
         return -1;
     return host_ctx.machine->plug_nic(d->vm->uuid, &nic, by, err);
 }
@@ -115,7 +115,7 @@ static int plug_nic(struct device *d, const struct deadline *by, struct err *err
 static int unplug(struct device *d, const struct deadline *by, struct err *err)
 {
     unsigned slot = 0;
-    const char *at = d->cls == CLASS_VBD ? d->disk.vbd->userdevice : d->vif->device;
+    const char *at = d->cls == CLASS_VBD ? d->disk.vbd->userdevice : d->nic.vif->device;
     if (!vm_device_position(at, &slot))
         return err_set(err, ERR_INVALID_DEVICE, at);
     if (d->cls != CLASS_VBD)
@@ -338,10 +338,12 @@ static int settle(struct device *d, const struct machine_devices *all,
 {
     bool there = find(all, d->uuid);
     bool said = d->cls == CLASS_VBD ? d->disk.vbd->currently_attached
-                                    : d->vif->currently_attached;
+                                    : d->nic.vif->currently_attached;
     if (!there)
         IGNORE(unplug(d, by, NULL)); /* what it was made of */
     if (there && d->cls == CLASS_VBD && settle_medium(d, all, by, err))
+        return -1;
+    if (there && d->cls == CLASS_VIF && vif_apply(&d->ref, err))
         return -1;
     return there == said ? 0 : record(daemon_tx("start-up"), d, there, err);
 }

@@ -33,6 +33,9 @@ struct ops_class_hooks {
     ops_create_fn create;
     ops_destroy_fn destroy;
     ops_check_set_fn check_set;
+    /* After it is durable: what is in use changes with it. No lock is held. */
+    int (*after_set)(struct call *call, const struct ref *self, unsigned field,
+                     struct err *err);
     bool refresh_on_set; /* recompute allowed_operations after any generic write */
 };
 

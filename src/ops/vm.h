@@ -22,6 +22,12 @@ struct vm_part_disk {
 
 struct vm_part_nic {
     struct vif_rec *vif; /* owned copy */
+    char *bridge;        /* owned; of its network */
+    bool make_bridge;    /* where there is none yet */
+    bool network_off;    /* what the network says of interfaces that leave it to it */
+    unsigned mtu;        /* of the network */
+    bool has_tap;
+    int tap; /* owned */
 };
 
 struct vm_parts {
@@ -33,6 +39,7 @@ struct vm_parts {
     char *kernel, *initrd; /* resolved paths; NULL: boots from its disks */
     const char *accel, *machine;
     uint64_t promised_bytes; /* of memory, kept for this start */
+    int64_t domid;
 };
 
 void vm_parts_done(struct vm_parts *p);
@@ -63,7 +70,8 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
  * VALUE_NOT_SUPPORTED(disk-bus, ...). */
 int vm_spec_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
                  struct vm_disk *out, struct err *err) MUST_CHECK;
-int vm_spec_nic(const struct vif_rec *vif, struct vm_nic *out, struct err *err) MUST_CHECK;
+int vm_spec_nic(const struct vm_part_nic *part, struct vm_nic *out, struct err *err)
+    MUST_CHECK;
 /* Is it a key of VM.bios_strings that clients may set? */
 bool vm_bios_string_known(const char *key);
 /* "3" or "xvdd" or "hdc" -> 3; false: not a device position. */
@@ -91,6 +99,8 @@ void hotplug_gone(const char *device) EXCLUDES(db_mutex);
  * say: told of a VM that was not halted. */
 int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
                 const struct deadline *d, struct err *err) MUST_CHECK;
+/* The number of the next machine. */
+int64_t vm_next_domid(void) REQUIRES(db_mutex);
 /* The uuid of a VM; false: gone. */
 bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE]);
 /* Start the machine of a VM that dispatch has locked. paused: build it and leave it stopped. */

@@ -23,6 +23,7 @@
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
+#include "ops/vif.h"
 
 #define START_TIMEOUT_US (60 * US_PER_SEC)
 #define QUIT_TIMEOUT_US  (10 * US_PER_SEC)
@@ -107,8 +108,10 @@ static int copy_parts(const struct ref *ref, struct vm_parts *p, struct err *err
             (void)op_busy(CLASS_VIF, &vm->VIFs.v[i], err);
             goto out;
         }
-        p->nics[p->n_nics++].vif = record_copy(&schema_classes[CLASS_VIF], vif);
+        if (vif_part_copy(vif, &p->nics[p->n_nics++], err))
+            goto out;
     }
+    p->domid = vm_next_domid();
     rc = 0;
 out:
     db_unlock();
@@ -256,6 +259,9 @@ static int build_machine(const struct ref *ref, struct vm_parts *p,
     p->promised_bytes = (uint64_t)p->vm->memory_dynamic_max;
     if (open_volumes(p, d, err))
         return -1;
+    for (size_t i = 0; i < p->n_nics; i++)
+        if (vif_part_open(&p->nics[i], p->domid, err))
+            return -1;
     struct vm_spec spec;
     if (vm_spec_build(p, &spec, err))
         return -1;
@@ -273,6 +279,7 @@ static int record_start(struct call *call, const struct ref *ref, bool paused,
         tx_abort(tx);
         return -1;
     }
+    tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, p->domid);
     vm_records_live(tx, ref, paused ? VM_POWER_STATE_PAUSED : VM_POWER_STATE_RUNNING);
     tx_map_put_str(tx, ref, CLASS_VM, F_VM_PLATFORM, "machine", p->machine);
     message_add_vm(tx, MESSAGE_VM_STARTED, ref);

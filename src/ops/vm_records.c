@@ -12,6 +12,7 @@
 #include "host/disks.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
+#include "ops/vif.h"
 
 bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE])
 {
@@ -114,7 +115,7 @@ static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live, bool 
 }
 
 /* domid is a small number that changes with each start, as clients expect of it. */
-static int64_t next_domid(void) REQUIRES(db_mutex)
+int64_t vm_next_domid(void)
 {
     static int64_t max GUARDED_BY(db_mutex);
     for (struct db_iter it = db_first(CLASS_VM); it.rec; db_next(&it))
@@ -139,7 +140,8 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
     tx_set_enum(tx, ref, CLASS_VM, F_VM_POWER_STATE, power_state);
     tx_set_ref(tx, ref, CLASS_VM, F_VM_RESIDENT_ON, &host);
     if (!was_live) {
-        tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, next_domid());
+        if (vm->domid < 0)
+            tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, vm_next_domid());
         tx_set_int(tx, ref, CLASS_VM, F_VM_MEMORY_TARGET, vm->memory_dynamic_max);
     }
     set_metrics(tx, vm, true, !was_live);
@@ -184,6 +186,7 @@ int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
         && (host_ctx.machine->destroy(uuid, d, err) || disks_stop(uuid, err)))
         return -1;
     (void)FAILPOINT("vm.teardown.no_machine");
+    vif_gone(vm);
     struct tx *tx = daemon_tx(why);
     const struct vm_rec *rec = db_get(CLASS_VM, vm);
     if (rec && rec->power_state != VM_POWER_STATE_HALTED)

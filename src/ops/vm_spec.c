@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "ops/vif.h"
 
 void vm_part_disk_done(struct vm_part_disk *d)
 {
@@ -25,7 +26,7 @@ void vm_parts_done(struct vm_parts *p)
     for (size_t i = 0; i < p->n_disks; i++)
         vm_part_disk_done(&p->disks[i]);
     for (size_t i = 0; i < p->n_nics; i++)
-        record_free(&schema_classes[CLASS_VIF], p->nics[i].vif);
+        vif_part_done(&p->nics[i]);
     record_free(&schema_classes[CLASS_VM], p->vm);
     free_str(&p->kernel);
     free_str(&p->initrd);
@@ -154,8 +155,9 @@ static int add_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
     return 0;
 }
 
-int vm_spec_nic(const struct vif_rec *vif, struct vm_nic *n, struct err *err)
+int vm_spec_nic(const struct vm_part_nic *part, struct vm_nic *n, struct err *err)
 {
+    const struct vif_rec *vif = part->vif;
     int64_t slot;
     if (!parse_range(vif->device, 0, VMSPEC_NICS_MAX - 1, &slot))
         return err_set(err, ERR_INVALID_DEVICE, vif->device);
@@ -163,6 +165,8 @@ int vm_spec_nic(const struct vif_rec *vif, struct vm_nic *n, struct err *err)
         .slot = (unsigned)slot,
         .mac = vif->MAC,
         .mtu = vif->MTU >= 68 && vif->MTU <= 65521 ? (unsigned)vif->MTU : 1500,
+        .has_tap = part->has_tap,
+        .tap = part->tap,
     };
     memcpy(n->id, vif->uuid, sizeof(n->id));
     return 0;
@@ -172,7 +176,7 @@ static int add_nic(const struct vm_part_nic *part, const char *order, struct vm_
                    struct err *err)
 {
     struct vm_nic *n = &out->nics[out->n_nics];
-    if (vm_spec_nic(part->vif, n, err))
+    if (vm_spec_nic(part, n, err))
         return -1;
     n->boot_index = boot_index(order, 'n', n->slot, true);
     out->n_nics++;

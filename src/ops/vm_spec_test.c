@@ -46,7 +46,7 @@ static struct vm_parts make_parts(void)
     str_put(&vif->device, "0");
     str_put(&vif->MAC, "02:00:00:00:00:01");
     vif->MTU = 1500;
-    p.nics[p.n_nics++].vif = vif;
+    p.nics[p.n_nics++] = (struct vm_part_nic){ .vif = vif, .tap = -1 };
     return p;
 }
 

@@ -25,6 +25,7 @@ static const char help[] =
     "  --run-dir DIR     our own files (default /run/serai-rootd)\n"
     "  --qemu PATH       the hypervisor (default /usr/bin/qemu-system-x86_64)\n"
     "  --shutdown PATH   what powers the host off (default /sbin/shutdown)\n"
+    "  --nft PATH        what sets rules for packets (default /usr/sbin/nft)\n"
     "  --cgroup NAME     below our own, holds the machines' (default serai-vm)\n"
     "  --cgroup-kind v1|v2\n"
     "  --cgroup-parent PATH  below that group of cgroup v2 instead of our own\n"
@@ -50,6 +51,7 @@ static int parse(int argc, char **argv, struct config *c, struct options *o)
         { "run-dir", required_argument, NULL, 'r' },
         { "qemu", required_argument, NULL, 'q' },
         { "shutdown", required_argument, NULL, 'p' },
+        { "nft", required_argument, NULL, 'n' },
         { "cgroup", required_argument, NULL, 'c' },
         { "cgroup-kind", required_argument, NULL, 'k' },
         { "cgroup-parent", required_argument, NULL, 'P' },
@@ -65,6 +67,7 @@ static int parse(int argc, char **argv, struct config *c, struct options *o)
         case 'r': c->run_dir = optarg; break;
         case 'q': c->qemu = optarg; break;
         case 'p': c->shutdown = optarg; break;
+        case 'n': c->nft = optarg; break;
         case 'c': o->cgroup = optarg; break;
         case 'k': o->kind = str_eq(optarg, "v1") ? CGROUP_V1 : CGROUP_V2; break;
         case 'P': o->cgroup_parent = optarg; break;
@@ -160,6 +163,7 @@ int main(int argc, char **argv)
                         .run_dir = "/run/serai-rootd",
                         .qemu = "/usr/bin/qemu-system-x86_64",
                         .shutdown = "/sbin/shutdown",
+                        .nft = "/usr/sbin/nft",
                         .uid_base = ROOTD_UID_BASE,
                         .uid_count = ROOTD_UID_COUNT };
     struct options o = { .user = "serai", .cgroup = "serai-vm" };

@@ -2,6 +2,9 @@
 /* The gate before everything that root does. Keeps no state, opens nothing; runs in the process made for the request. */
 #include "rootd/request.h"
 
+#include <arpa/inet.h>
+#include <net/if.h>
+
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/uuid.h"
@@ -35,6 +38,51 @@ static bool is_uuid(const char *value)
     return uuid_parse(value, &u) && value[strspn(value, "0123456789abcdef-")] == '\0';
 }
 
+static bool is_ifname(const char *value)
+{
+#define WORD "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+    size_t len = strlen(value);
+
+    return len > 0 && len < IFNAMSIZ && strchr(WORD, value[0])
+           && strspn(value, WORD ".-") == len;
+#undef WORD
+}
+
+bool request_mac(const char *text, uint8_t out[static 6])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t mac[6] = { 0 };
+
+    if (strlen(text) != 17)
+        return false;
+    for (size_t i = 0; i < 17; i++) {
+        char ch = text[i];
+        const char *at = strchr(digits,
+                                ch >= 'A' && ch <= 'F' ? (char)(ch - 'A' + 'a') : ch);
+
+        if (i % 3 == 2 ? ch != ':' : !at)
+            return false;
+        if (i % 3 != 2)
+            mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | (uint8_t)(at - digits));
+    }
+    memcpy(out, mac, sizeof(mac));
+    return (mac[0] & 1) == 0;
+}
+
+static bool is_mac(const char *value)
+{
+    uint8_t mac[6];
+
+    return request_mac(value, mac);
+}
+
+static bool is_address(int family, const char *value)
+{
+    uint8_t address[16];
+
+    return inet_pton(family, value, address) == 1;
+}
+
 static bool value_ok(const struct field_rule *rule, const char *value)
 {
     size_t len = strlen(value);
@@ -44,6 +92,9 @@ static bool value_ok(const struct field_rule *rule, const char *value)
     case FIELD_U64: return in_range(rule, value);
     case FIELD_TEXT: return len >= rule->min && len <= rule->max;
     case FIELD_WORD: return is_word(rule->words, value);
+    case FIELD_IFNAME: return is_ifname(value);
+    case FIELD_MAC: return is_mac(value);
+    case FIELD_IP: return is_address(AF_INET, value) || is_address(AF_INET6, value);
     case FIELD_FD: return in_range(rule, value) || is_word(rule->words, value);
     case FIELD_END: break;
     }

@@ -10,7 +10,7 @@
 
 #define REQUEST_BYTES_MAX  (128 * 1024)
 #define REQUEST_FIELDS_MAX 1024
-#define REQUEST_FDS_MAX    48
+#define REQUEST_FDS_MAX    64
 
 struct config; /* rootd.h */
 struct request;
@@ -22,9 +22,12 @@ typedef int (*verb_fn)(const struct config *c, const struct request *r, struct b
 enum field_type {
     FIELD_END, /* closes a row's list */
     FIELD_UUID,
-    FIELD_U64,  /* min to max */
-    FIELD_TEXT, /* min to max bytes */
-    FIELD_WORD, /* one of the words of `words`, separated by spaces */
+    FIELD_U64,    /* min to max */
+    FIELD_TEXT,   /* min to max bytes */
+    FIELD_WORD,   /* one of the words of `words`, separated by spaces */
+    FIELD_IFNAME, /* of a network device */
+    FIELD_MAC,    /* of one device, not of a group */
+    FIELD_IP,     /* an address of IPv4 or IPv6 */
     FIELD_FD, /* where its descriptor goes: a number from min to max, or one of `words`; one per descriptor */
 };
 
@@ -57,5 +60,7 @@ bool request_parse(const struct verb *table, size_t n_verbs, char *msg, size_t l
                    struct request *out, const char **why_out) MUST_CHECK;
 /* The field's value; NULL: an optional one that was left out. */
 const char *request_text(const struct request *r, const char *name);
+/* False: not "02:00:00:00:00:01". */
+bool request_mac(const char *text, uint8_t out[static 6]) MUST_CHECK;
 uint64_t request_u64(const struct request *r, const char *name, uint64_t otherwise);
 #endif

@@ -15,7 +15,7 @@
 #define ROOTD_UID_COUNT 65536U
 
 struct config {
-    const char *socket, *run_dir, *qemu, *shutdown;
+    const char *socket, *run_dir, *qemu, *shutdown, *nft;
     uid_t user; /* whose requests are taken, beside root's */
     gid_t group;
     uint32_t uid_base, uid_count;
@@ -34,4 +34,13 @@ int spawn_end_vm(const struct config *c, const struct request *r, struct buf *ou
 int auth_pam(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
 int power_host(const struct config *c, const struct request *r, struct buf *out,
                int *fd_out);
+int net_bridge(const struct config *c, const struct request *r, struct buf *out,
+               int *fd_out);
+int net_unbridge(const struct config *c, const struct request *r, struct buf *out,
+                 int *fd_out);
+int net_tap(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
+int net_vif(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
+int net_keep(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
+int net_sweep(const struct config *c, const struct request *r, struct buf *out,
+              int *fd_out);
 #endif

@@ -1,8 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All that can be asked of root, on one page. */
+#include "rootd/link.h"
 #include "rootd/rootd.h"
+#include "rootd/vif_rules.h"
 
 #define MIB UINT64_C(1048576)
+
+/* A virtual interface: the bridge that it is on, made if it is not there and may be; what it may send; how many KiB a
+ * second, each way. */
+#define VIF_FIELDS                                                                      \
+    { .name = "uuid", .type = FIELD_UUID }, { .name = "bridge", .type = FIELD_IFNAME }, \
+        { .name = "make", .type = FIELD_WORD, .words = "yes no" },                      \
+        { "mtu", FIELD_U64, .min = LINK_MTU_MIN, .max = LINK_MTU_MAX },                 \
+        { "mode", FIELD_WORD, .words = "unlocked locked disabled" },                    \
+        { .name = "mac", .type = FIELD_MAC },                                           \
+        { .name = "allow",                                                              \
+          .type = FIELD_IP,                                                             \
+          .times = VIF_ADDRESSES_MAX,                                                   \
+          .optional = true },                                                           \
+    {                                                                                   \
+        "kbps", FIELD_U64, .min = 1, .max = UINT32_MAX, .optional = true                \
+    }
 
 const struct verb verbs[] = {
     /* Run the hypervisor in a jail of its own. arg: its arguments; fd: a number, or what a descriptor is: the file
@@ -26,5 +44,27 @@ const struct verb verbs[] = {
         { "password", FIELD_TEXT, .max = 1023 },
         { "from", FIELD_TEXT, .max = 255, .optional = true } } },
     { "host_power", power_host, { { "action", FIELD_WORD, .words = "poweroff reboot" } } },
+    /* A bridge by that name, up; one that is not ours stays as it is. */
+    { "net_bridge",
+      net_bridge,
+      { { .name = "bridge", .type = FIELD_IFNAME },
+        { .name = "make", .type = FIELD_WORD, .words = "yes no" },
+        { "mtu", FIELD_U64, .min = LINK_MTU_MIN, .max = LINK_MTU_MAX } } },
+    /* Remove it if it is ours; refused while it has ports. */
+    { "net_unbridge", net_unbridge, { { .name = "bridge", .type = FIELD_IFNAME } } },
+    /* A tap vifDOMID.DEVICE for a machine that starts. Reply: its name and it. */
+    { "net_tap",
+      net_tap,
+      { VIF_FIELDS,
+        { "domid", FIELD_U64, .min = 0, .max = 999999 },
+        { "device", FIELD_U64, .min = 0, .max = 99 } } },
+    /* The same of a tap that is there. */
+    { "net_vif", net_vif, { VIF_FIELDS } },
+    /* At the daemon's start: remove our bridges without ports but these, and the rules of taps that are gone. */
+    { "net_keep",
+      net_keep,
+      { { .name = "bridge", .type = FIELD_IFNAME, .times = 900, .optional = true } } },
+    /* Remove the rules of taps that are gone. */
+    { "net_sweep", net_sweep, { { .type = FIELD_END } } },
 };
 const size_t n_verbs = ARRAY_SIZE(verbs);

@@ -303,6 +303,7 @@ static int gate_one_key(const struct call *call, void *args, struct err *err)
 
 static int write_field(struct call *call, void *args, struct err *err)
 {
+    const struct ops_class_hooks *hooks = ops_hooks(call->def->cls);
     struct tx *tx;
 
     if (gate_one_key(call, args, err) != 0)
@@ -313,6 +314,9 @@ static int write_field(struct call *call, void *args, struct err *err)
         return -1;
     }
     if (tx_commit(tx, err) != 0)
+        return -1;
+    if (hooks->after_set
+        && hooks->after_set(call, arg(call, args, 0), field_of(call)->id, err) != 0)
         return -1;
     answer_void(call);
     return 0;

@@ -12,7 +12,9 @@ sys.path.insert(0, GUEST)
 
 def build(program, *args):
     """Run a builder; returns the path that it prints."""
-    p = subprocess.run([GUEST + "/" + program] + list(args), env=dict(os.environ, SERAI_CACHE=CACHE),
+    outer = os.environ.get("SERAI_OUTER_NET")  # tests/jail/netns.py
+    prefix = ["nsenter", "--net=" + outer] if outer else []
+    p = subprocess.run(prefix + [GUEST + "/" + program] + list(args), env=dict(os.environ, SERAI_CACHE=CACHE),
                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     assert p.returncode == 0, p.stderr
     return p.stdout.strip()

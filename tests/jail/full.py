@@ -5,6 +5,7 @@ import atexit
 import os
 import signal
 
+import netns  # noqa: F401  its bridges are nobody else's
 from rootd import Rootd
 
 USER = 12345

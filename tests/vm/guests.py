@@ -306,7 +306,7 @@ class Guest:
         return self.api.call("VBD.create", dict(vbd, **fields))
 
     def add_vif(self, **fields):
-        vif = {"VM": self.ref, "network": self.api.call("network.get_all")[0], "device": "autodetect", "MAC": "",
+        vif = {"VM": self.ref, "network": self.api.call("network.get_by_name_label", "Default network")[0], "device": "autodetect", "MAC": "",
                "MTU": 1500, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {}}
         return self.api.call("VIF.create", dict(vif, **fields))
 

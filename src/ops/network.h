@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The networks of this host. */
+#ifndef OPS_NETWORK_H
+#define OPS_NETWORK_H
+
+#include "ops/call.h"
+
+/* At the start, before machines are connected to: what a daemon that died has left of networks goes. What cannot be
+ * done is logged. */
+void network_boot(void) EXCLUDES(db_mutex);
+#endif
