@@ -172,8 +172,11 @@ class Rows:
         head = "%s, %s, %s, %s" % (cstr(name), opt_cstr(selects or None), self.words(required),
                                    self.words(optional))
         tail = "%s, %s" % (str(name in rows.HIDDEN.split()).lower(), str(own).lower())
+        why = self.not_served.pop(name, None)
+        if why and text:
+            self.fail(name, "it has a call, and a reason not to be served")
         if not text:
-            return "    {%s, .hidden = %s, .own = %s}," % (head, *tail.split(", "))
+            return "    {%s, .hidden = %s, .own = %s, .why_not = %s}," % (head, *tail.split(", "), opt_cstr(why))
         body, *hooks = text.split(" & ")
         body, _, result = body.partition(" > ")
         method, *tokens = re.findall(r'\S*#"[^"]*"|\S+', body)
@@ -213,14 +216,17 @@ class Rows:
         return ("    {%s, %s, %s, args_%s, %d, %d, %s, %s, XE_RESULT_%s, %s, %s, %s, %s}," % (
             head, cstr(method), opt_cstr(forced), tag, n_args, len(hooks),
             "hooks_" + tag if hooks else "NULL", str(record).lower(), kind or "NONE",
-            opt_cstr(rest or None), opt_cstr(path), cstr(ignored), tail))
+            opt_cstr(rest or None), opt_cstr(path), cstr(ignored), tail + ", NULL"))
 
     def commands(self):
+        self.not_served = {name: why for why, names in rows.NOT_SERVED for name in names.split()}
         table = [self.command(r, False) for r in rows.COMMANDS]
         table += [self.command(r, True) for r in rows.OWN_COMMANDS]
         names = [r[0] for r in rows.COMMANDS + rows.OWN_COMMANDS]
         if len(set(names)) != len(names):
             self.fail("COMMANDS", "a name twice")
+        if self.not_served:
+            self.fail("NOT_SERVED", "no such command: " + " ".join(self.not_served))
         self.out += ["", "const struct xe_command xe_commands[] = {"] + table + ["};"]
         self.out.append("const size_t xe_n_commands = %d;" % len(table))
 

@@ -10,7 +10,7 @@ KINDS: class, fields shown by default, all fields in order. A field is "name pat
           letter capital, O operation names with a dot (VDI.create), V the values of a map.
 
 COMMANDS: name, kind that it selects objects of, required parameters, optional ones, call. A command
-without a call is a function in src/xe/cmd_*.c, or not served yet. Types come from the schema. In a call:
+without a call is a function in src/xe/cmd_*.c, or stands in NOT_SERVED. Types come from the schema. In a call:
   param=text      a parameter and its default; one that is not required and has none: the type's empty value
   param:F         contents of the file    param:N  base name of the file    param:x  true when it is absent
   param:h         host (this one when absent)    param:p  pool (the only one when absent)
@@ -19,6 +19,9 @@ without a call is a function in src/xe/cmd_*.c, or not served yet. Types come fr
   Class.a|b       b with force=true
   > Class [path]  prints the uuid (or path) of the object answered; "> text|list|map|records|uuids Class"
   & Class.set param   calls this on the answered object when param is given
+
+NOT_SERVED: commands that the product does not serve, by the reason that people are told. Every command stands there, has a
+call or is a function.
 """
 
 VM_FIELDS = """
@@ -284,11 +287,13 @@ KINDS = {
 }
 
 COMMANDS = [
-    ("appliance-assert-can-be-recovered", "", "uuid", "database:", ""),
+    ("appliance-assert-can-be-recovered", "", "uuid", "database:",
+     "VM_appliance.assert_can_be_recovered uuid #\"OpaqueRef:NULL\" ~database"),
     ("appliance-create", "", "name-label", "name-description",
      "VM_appliance.create { name_label=name-label name_description=name-description } > VM_appliance"),
     ("appliance-destroy", "", "uuid", "", "VM_appliance.destroy uuid"),
-    ("appliance-recover", "", "uuid", "database: force", ""),
+    ("appliance-recover", "", "uuid", "database: force",
+     "VM_appliance.recover uuid #\"OpaqueRef:NULL\" force=false ~database"),
     ("appliance-shutdown", "", "uuid", "force", "VM_appliance.clean_shutdown|hard_shutdown uuid"),
     ("appliance-start", "", "uuid", "paused", "VM_appliance.start uuid paused"),
     ("audit-log-get", "", "filename", "since", ""),
@@ -341,7 +346,7 @@ COMMANDS = [
     ("host-all-editions", "", "", "", ""),
     ("host-apply-edition", "", "edition", "host-uuid license-server-address license-server-port",
      "host.apply_edition host-uuid:h edition #false"),
-    ("host-apply-updates", "host", "hash", "", ""),
+    ("host-apply-updates", "host", "hash", "", "host.apply_updates @ hash > list"),
     ("host-backup", "host", "file-name", "", ""),
     ("host-bugreport-upload", "host", "", "url http_proxy", ""),
     ("host-call-plugin", "", "host-uuid plugin fn", "args:", "host.call_plugin host-uuid plugin fn args > text"),
@@ -349,7 +354,7 @@ COMMANDS = [
     ("host-compute-memory-overhead", "host", "", "", "host.compute_memory_overhead @ > text"),
     ("host-cpu-info", "", "", "uuid", ""),
     ("host-crashdump-destroy", "", "uuid", "", "host_crashdump.destroy uuid"),
-    ("host-crashdump-upload", "", "uuid", "url http_proxy", ""),
+    ("host-crashdump-upload", "", "uuid", "url http_proxy", "host_crashdump.upload uuid url #{} ~http_proxy"),
     ("host-data-source-forget", "host", "data-source", "", "host.forget_data_source_archives @ data-source"),
     ("host-data-source-list", "host", "", "", "host.get_data_sources @ > records"),
     ("host-data-source-query", "host", "data-source", "", "host.query_data_source @ data-source > text"),
@@ -399,7 +404,8 @@ COMMANDS = [
     ("host-refresh-server-certificate", "host", "host", "", "host.refresh_server_certificate @"),
     ("host-reset-server-certificate", "", "", "", "host.reset_server_certificate @local"),
     ("host-restore", "host", "file-name", "", ""),
-    ("host-retrieve-wlb-evacuate-recommendations", "", "uuid", "", ""),
+    ("host-retrieve-wlb-evacuate-recommendations", "", "uuid", "",
+     "host.retrieve_wlb_evacuate_recommendations uuid > map"),
     ("host-send-debug-keys", "", "host-uuid keys", "", "host.send_debug_keys host-uuid keys"),
     ("host-server-certificate-install", "host", "certificate private-key", "certificate-chain",
      "host.install_server_certificate @ certificate:F private-key:F certificate-chain:F"),
@@ -521,10 +527,11 @@ COMMANDS = [
     ("pool-restore-database", "", "file-name", "dry-run", ""),
     ("pool-retrieve-wlb-configuration", "", "", "", "pool.retrieve_wlb_configuration > map"),
     ("pool-retrieve-wlb-diagnostics", "", "", "filename", ""),
-    ("pool-retrieve-wlb-recommendations", "", "", "", ""),
+    ("pool-retrieve-wlb-recommendations", "", "", "", "pool.retrieve_wlb_recommendations > map"),
     ("pool-retrieve-wlb-report", "", "report", "filename", ""),
     ("pool-secret-rotate", "", "", "", "pool.rotate_secret"),
-    ("pool-send-test-post", "", "dest-host dest-port body", "", ""),
+    ("pool-send-test-post", "", "dest-host dest-port body", "",
+     "pool.send_test_post dest-host dest-port body > text"),
     ("pool-send-wlb-configuration", "", "", "config:", "pool.send_wlb_configuration config"),
     ("pool-set-update-sync-enabled", "", "value", "", "pool.set_update_sync_enabled @pool value"),
     ("pool-set-vswitch-controller", "", "address", "", "pool.set_vswitch_controller address"),
@@ -668,7 +675,8 @@ COMMANDS = [
     ("vlan-create", "", "pif-uuid vlan network-uuid", "",
      "VLAN.create pif-uuid vlan network-uuid > VLAN untagged_PIF>uuid"),
     ("vlan-destroy", "", "uuid", "", "VLAN.destroy uuid"),
-    ("vm-assert-can-be-recovered", "", "uuid", "database:", ""),
+    ("vm-assert-can-be-recovered", "", "uuid", "database:",
+     "VM.assert_can_be_recovered uuid #\"OpaqueRef:NULL\" ~database"),
     ("vm-call-host-plugin", "", "vm-uuid plugin fn", "args:", ""),
     ("vm-call-plugin", "", "vm-uuid plugin fn", "args:", "VM.call_plugin vm-uuid plugin fn args > text"),
     ("vm-cd-add", "vm", "cd-name device", "", ""),
@@ -725,16 +733,17 @@ COMMANDS = [
     ("vm-pause", "vm", "", "", "VM.pause @"),
     ("vm-query-services", "vm", "", "", "VM.query_services @ > map"),
     ("vm-reboot", "vm", "", "force", "VM.clean_reboot|hard_reboot @"),
-    ("vm-recover", "", "uuid", "database: force", ""),
+    ("vm-recover", "", "uuid", "database: force", "VM.recover uuid #\"OpaqueRef:NULL\" force=false ~database"),
     ("vm-reset-powerstate", "vm", "", "force", "VM.power_state_reset @ ~force"),
     ("vm-restart-device-models", "vm", "", "", "VM.restart_device_models @"),
     ("vm-resume", "vm", "", "force on", ""),
-    ("vm-retrieve-wlb-recommendations", "vm", "", "", ""),
+    ("vm-retrieve-wlb-recommendations", "vm", "", "", "VM.retrieve_wlb_recommendations @ > map"),
     ("vm-set-uefi-mode", "", "uuid mode", "", ""),
     ("vm-shutdown", "vm", "", "force", "VM.clean_shutdown|hard_shutdown @"),
     ("vm-snapshot", "vm", "new-name-label", "new-name-description ignore-vdi-uuids",
      "VM.snapshot @ new-name-label ignore-vdi-uuids > VM & VM.set_name_description new-name-description"),
-    ("vm-snapshot-with-quiesce", "vm", "new-name-label", "new-name-description", ""),
+    ("vm-snapshot-with-quiesce", "vm", "new-name-label", "new-name-description",
+     "VM.snapshot_with_quiesce @ new-name-label ~new-name-description > VM"),
     ("vm-start", "vm", "", "force on paused", ""),
     ("vm-suspend", "vm", "", "", "VM.suspend @"),
     ("vm-sysprep", "vm", "filename", "timeout", ""),
@@ -781,3 +790,40 @@ HIDDEN = """
     pool-enable-binary-storage pool-ha-compute-hypothetical-max-host-failures-to-tolerate
     pool-ha-prevent-restarts-for pool-set-vswitch-controller update-resync-host vbd-pause vbd-unpause
     vdi-generate-config vm-create vm-memory-target-wait vm-query-services"""
+
+NOT_SERVED = [
+    ("XenServer's API has no such call any more", """
+        host-ha-xapi-healthcheck host-notify host-sm-dp-destroy network-attach pool-disable-binary-storage
+        pool-enable-binary-storage vbd-pause vbd-unpause vdi-generate-config vdi-unlock"""),
+    ("this version of the API has no limits of callers", """
+        caller-create caller-destroy caller-list-usage caller-query-usage rate-limit-add-caller rate-limit-create
+        rate-limit-destroy rate-limit-remove-caller"""),
+    ("this version of the API has no groups of VMs", "vm-group-create vm-group-destroy"),
+    ("this version of the API has no choice of drivers", """
+        hostdriver-deselect hostdriver-rescan hostdriver-select hostdriver-variant-select"""),
+    ("this version of the API has no LDAP over TLS to be set after enabling: give it to pool-enable-external-auth", """
+        host-external-auth-set-ldaps pool-external-auth-set-ldaps"""),
+    ("the host's SSH service is the distribution's: use systemctl there", """
+        host-disable-ssh host-enable-ssh pool-disable-ssh pool-enable-ssh"""),
+    ("the host's firewall is the distribution's: use nft there", "host-update-firewalld-service-status"),
+    ("the host's network settings and power are watched as they are", """
+        host-prepare-for-poweroff host-signal-networking-change"""),
+    ("the distribution's package manager brings updates", """
+        patch-upload pool-sync-bundle repository-introduce-bundle repository-introduce-remote-pool update-resync-host
+        update-upload"""),
+    ("the host's system is the distribution's: back it up with its tools, and the pool with pool-dump-database", """
+        host-backup host-restore"""),
+    ("the log is the journal of the host; host-get-system-status fetches what support needs", "host-logs-download"),
+    ("XenServer's own memory, locks and storage manager are looked into with it; GET /metrics shows ours", """
+        diagnostic-compact diagnostic-db-stats diagnostic-gc-stats diagnostic-net-stats diagnostic-timing-stats
+        host-get-sm-diagnostics host-get-thread-diagnostics"""),
+    ("everything is free: there is no licence to look at", "diagnostic-license-status"),
+    ("there is no workload balancing service", "pool-retrieve-wlb-diagnostics pool-retrieve-wlb-report"),
+    ("devices are not taken from the host's own system", """
+        pci-disable-dom0-access pci-enable-dom0-access pci-get-dom0-access-status"""),
+    ("this version of the API has no state of Secure Boot certificates; the firmware of machines brings its own keys", """
+        pool-get-guest-secureboot-readiness vm-get-secureboot-readiness vm-set-uefi-mode
+        vm-update-secureboot-certificates-on-boot"""),
+    ("this version of the API cannot run sysprep in a guest", "vm-sysprep"),
+    ("it is long deprecated: use vm-memory-target-set", "vm-memory-balloon"),
+]

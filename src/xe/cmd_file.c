@@ -216,6 +216,29 @@ static int pool_dump_database(struct xe *x, struct err *err)
                : download(x, file, "/pool/xmldbdump", err);
 }
 
+static int host_get_system_status(struct xe *x, struct err *err)
+{
+    const char *file, *host, *entries = xe_param(x, "entries"),
+                             *output = xe_param(x, "output");
+    AUTO(json_drop) json_t *keep = NULL;
+    AUTO(buf_done) struct buf path = BUF_INIT(0);
+    if (xe_need(x, "filename", &file, err) < 0
+        || xe_select_one(x, "host", false, &host, &keep, err) < 0)
+        return -1;
+    buf_addf(&path, "/system-status?output=%s", output ? output : "tar.bz2");
+    for (const char *p = entries; p && *p;) {
+        size_t n = strcspn(p, ",");
+        AUTO(free_str) char *entry = str_dupn(p, n);
+        if (plain(entry, "entries", err) < 0)
+            return -1;
+        buf_addf(&path, "%s%s", p == entries ? "&entries=" : ",", entry);
+        p += n + (p[n] == ',');
+    }
+    return plain(output ? output : "", "output", err) < 0
+               ? -1
+               : download(x, file, buf_str(&path), err);
+}
+
 static int pool_restore_database(struct xe *x, struct err *err)
 {
     const char *file;
@@ -419,6 +442,7 @@ const struct xe_function xe_file_functions[] = {
     { "blob-get", blob_get, NULL },
     { "blob-put", blob_put, NULL },
     { "pool-dump-database", pool_dump_database, NULL },
+    { "host-get-system-status", host_get_system_status, NULL },
     { "pool-restore-database", pool_restore_database, NULL },
     { "console", console, NULL },
     { "vm-console", console, NULL },

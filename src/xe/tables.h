@@ -83,7 +83,7 @@ struct xe_command {
     const char *name;
     const char *selects;             /* a kind, or NULL */
     const char *required, *optional; /* words */
-    const char *call;                /* NULL: a function, or not served yet */
+    const char *call;                /* NULL: a function, or not served */
     const char *call_forced;         /* with force=true */
     const struct xe_arg *args;       /* and one for each hook behind them */
     size_t n_args, n_hooks;
@@ -93,6 +93,7 @@ struct xe_command {
     const char *result_cls, *result_path;
     const char *ignored; /* words: optional parameters that the call does not take */
     bool hidden, own;
+    const char *why_not; /* it is not served: a reason; else NULL */
 };
 
 extern const struct xe_command xe_commands[];

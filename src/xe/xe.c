@@ -9,9 +9,9 @@
 
 const struct xe_function *xe_function(const char *name)
 {
-    const struct xe_function *const tables[] = { xe_vm_functions, xe_disk_functions,
+    const struct xe_function *const tables[] = { xe_vm_functions,   xe_disk_functions,
                                                  xe_misc_functions, xe_file_functions,
-                                                 xe_past_functions };
+                                                 xe_past_functions, xe_more_functions };
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
         for (const struct xe_function *f = tables[i]; f->name; f++) {
             if (str_eq(f->name, name))
@@ -23,7 +23,9 @@ const struct xe_function *xe_function(const char *name)
 
 int xe_not_served(struct xe *x, struct err *err)
 {
-    xe_errout(x, "Command not yet served: %s\n", x->name);
+    const struct xe_command *cmd = xe_command(x->name);
+    const char *why = cmd ? cmd->why_not : "this version of the API has no such objects";
+    xe_errout(x, "Command not served: %s: %s\n", x->name, why ? why : "");
     return err_set(err, XE_QUIET);
 }
 
@@ -37,8 +39,8 @@ static void help_command(struct xe *x, const struct xe_command *cmd)
                "selects: %s=NAME-OR-UUID or filters on the fields of a %s; --multiple for "
                "several\n",
                cmd->selects, cmd->selects);
-    if (!cmd->call && !xe_function(cmd->name))
-        xe_out(x, "This command is not yet served.\n");
+    if (cmd->why_not)
+        xe_out(x, "This command is not served: %s.\n", cmd->why_not);
 }
 
 static void help_kind(struct xe *x, const char *name, const struct xe_kind *k)
@@ -88,7 +90,7 @@ static int help(struct xe *x, int argc, const char *const *argv, struct err *err
     xe_out(x, "\n\nCommands (xe help COMMAND shows the parameters):\n");
     for (size_t i = 0; i < xe_n_commands; i++) {
         const struct xe_command *c = &xe_commands[i];
-        if ((!c->hidden && (c->call || xe_function(c->name))) || argc > 0)
+        if ((!c->hidden && !c->why_not) || argc > 0)
             xe_out(x, "  %s\n", c->name);
     }
     return 0;
@@ -113,7 +115,7 @@ static int run(struct xe *x, int argc, const char *const *argv, struct err *err)
         return err_detail(err, "Unknown command: %s", x->name);
     }
     const struct xe_function *f = xe_function(cmd->name);
-    if (!cmd->call && !f)
+    if (cmd->why_not)
         return xe_not_served(x, err);
     if (xe_params_check(x, cmd, err) < 0)
         return -1;

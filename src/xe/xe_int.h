@@ -161,7 +161,7 @@ struct xe_function {
     const char *more; /* parameters that the row does not name; "*": filters */
 };
 extern const struct xe_function xe_vm_functions[], xe_disk_functions[], xe_misc_functions[],
-    xe_file_functions[], xe_past_functions[];
+    xe_file_functions[], xe_past_functions[], xe_more_functions[];
 /* Print the uuid of an object. */
 int xe_print_uuid(struct xe *x, const char *cls, const char *ref, struct err *err)
     MUST_CHECK;
