@@ -58,9 +58,9 @@ install: all
 
 # The Debian packages serai and serai-cli, in build-deb/.
 build-deb/build.ninja: | deps-build
-	meson setup build-deb --prefix=/usr --sysconfdir=/etc --libdir=lib --buildtype=release
+	meson setup build-deb -Dweb=enabled --prefix=/usr --sysconfdir=/etc --libdir=lib --buildtype=release
 deb: deps-deb build-deb/build.ninja
-	ninja -j$(JOBS) -C build-deb seraid serai serai-rootd serai-disk serai-vhd
+	ninja -j$(JOBS) -C build-deb seraid serai serai-rootd serai-disk serai-vhd web/web.stamp
 	packaging/build-deb build-deb build-deb/packages
 
 # They install on a clean Debian and start there, also under its systemd (as root; packages from the network).

@@ -297,7 +297,7 @@ static int open_web(const struct options *o, struct err *err)
         return web_files_load(o->web_dir, err);
     if (own_directory(exe, err) != 0)
         return -1;
-    built = str_fmt("%s/web", exe);
+    built = str_fmt("%s/web-console", exe);
     installed = str_fmt("%s/../share/serai/web", exe);
     if (web_files_load(built, err) != 0)
         return -1;

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// New VM on one page: what is not touched has a sane value.
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import { may, rpc } from './api';
+import { bytes, parseBytes } from './format';
+import { NULL_REF, type Ref } from './model';
+import { go } from './route';
+import { attempt, notice } from './run';
+import { db, networks, poolEntry, templates, until } from './store';
+import { addDisk, addNic, diskStores } from './vm';
+import { Button, Card, Field } from './ui';
+
+interface Plan { template: Ref; name: string; cpus: string; memory: string; disk: string; sr: Ref; network: Ref; iso: Ref; start: boolean }
+
+function initial(): Plan {
+  const template = templates.value.find(([, t]) => /^Debian Bookworm/.test(t.name_label)) ?? templates.value[0];
+  return {
+    template: template?.[0] ?? '', name: '', cpus: '2', memory: '2 GiB', disk: '10 GiB',
+    sr: diskStores().find(([r]) => r === poolEntry.value?.[1].default_SR)?.[0] ?? diskStores()[0]?.[0] ?? '',
+    network: networks.value[0]?.[0] ?? '', iso: NULL_REF, start: true,
+  };
+}
+
+/** Empty: it can be made. */
+export function mistake(p: { name: string; cpus: string; memory: string; disk: string }): string {
+  if (p.name.trim() === '') return 'Give it a name.';
+  const cpus = Number(p.cpus);
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) return 'CPUs are a number from 1 to 64.';
+  if (!(parseBytes(p.memory) >= 16 * 1024 ** 2)) return 'Memory is a size as 2 GiB, 16 MiB at least.';
+  if (p.disk.trim() !== '' && p.disk.trim() !== '0' && !(parseBytes(p.disk) >= 1024 ** 2)) return 'The disk is a size as 10 GiB, or empty for none.';
+  return '';
+}
+
+/** Makes it step by step; what was made is taken away again when a step fails. */
+async function create(p: Plan): Promise<void> {
+  const vm = await rpc<Ref>('VM.clone', p.template, p.name.trim());
+  const uuid = await rpc<string>('VM.get_uuid', vm);
+  try {
+    const memory = parseBytes(p.memory), cpus = Number(p.cpus);
+    await rpc('VM.set_memory_limits', vm, Math.min(memory, 16 * 1024 ** 2), memory, memory, memory);
+    const max = await rpc<number>('VM.get_VCPUs_max', vm);
+    for (const method of cpus > max ? ['VM.set_VCPUs_max', 'VM.set_VCPUs_at_startup'] : ['VM.set_VCPUs_at_startup', 'VM.set_VCPUs_max']) await rpc(method, vm, cpus);
+    await rpc('VM.provision', vm);
+    const disk = parseBytes(p.disk);
+    if (disk > 0) await addDisk(vm, { name: `${p.name.trim()} disk 0`, size: disk, sr: p.sr, bootable: true, plug: false });
+    if (p.network) await addNic(vm, p.network, false);
+    const [device] = await rpc<string[]>('VM.get_allowed_VBD_devices', vm);
+    const empty = p.iso === NULL_REF;
+    await rpc('VBD.create', { VM: vm, VDI: p.iso, userdevice: device ?? '3', bootable: true, mode: 'RO', type: 'CD', unpluggable: true, empty, other_config: {}, qos_algorithm_type: '', qos_algorithm_params: {} });
+    if (p.start) await rpc('VM.start', vm, false, false);
+  } catch (e) {
+    await takeAway(vm);
+    throw e;
+  }
+  await until(() => db.vm.byUuid(uuid) !== undefined);
+  go('vm', uuid, p.start ? 'console' : 'overview');
+}
+
+async function takeAway(vm: Ref): Promise<void> {
+  const vbds = await rpc<Ref[]>('VM.get_VBDs', vm);
+  const disks: Ref[] = [];
+  for (const b of vbds) {
+    if ((await rpc<string>('VBD.get_type', b)) === 'Disk') disks.push(await rpc<Ref>('VBD.get_VDI', b));
+  }
+  await rpc('VM.destroy', vm);
+  for (const d of disks) await rpc('VDI.destroy', d);
+}
+
+export function NewVm(): JSX.Element {
+  const [p, setP] = useState<Plan>(initial);
+  const [busy, setBusy] = useState(false);
+  const put = (part: Partial<Plan>): void => { setP({ ...p, ...part }); };
+  const why = !may('VM.clone') ? 'Your role does not allow VM.clone.' : busy ? 'It is being made.' : mistake(p);
+  const isos = [...db.vdi.all].filter(([, v]) => db.sr.get(v.SR)?.content_type === 'iso');
+  const submit = (e: Event): void => {
+    e.preventDefault();
+    if (why !== '') { notice.value = why; return; }
+    setBusy(true);
+    void attempt(`New machine ${p.name}`, () => create(p)).then(() => { setBusy(false); });
+  };
+  const host = [...db.host_metrics.all.values()][0];
+  return (
+    <form class="page" onSubmit={submit}>
+      <header class="page-head"><h1>New machine</h1><div class="row"><Button kind="primary" type="submit" why={why}>{p.start ? 'Create and start' : 'Create'}</Button></div></header>
+      <div class="cards">
+        <Card title="What">
+          <Field label="Template"><select value={p.template} onChange={(e) => { put({ template: e.currentTarget.value }); }}>{templates.value.map(([r, t]) => <option key={r} value={r}>{t.name_label}</option>)}</select></Field>
+          <Field label="Name"><input value={p.name} required autoFocus onInput={(e) => { put({ name: e.currentTarget.value }); }} /></Field>
+          <label class="check"><input type="checkbox" checked={p.start} onChange={(e) => { put({ start: e.currentTarget.checked }); }} /> Start it and open its console</label>
+        </Card>
+        <Card title="Size">
+          <Field label="CPUs"><input type="number" min={1} max={64} value={p.cpus} onInput={(e) => { put({ cpus: e.currentTarget.value }); }} /></Field>
+          <Field label="Memory" {...(host ? { hint: `${bytes(host.memory_free)} free on the host` } : {})}><input value={p.memory} onInput={(e) => { put({ memory: e.currentTarget.value }); }} /></Field>
+        </Card>
+        <Card title="Disk">
+          <Field label="Size" hint="Empty: no disk. Space is taken as the guest writes."><input value={p.disk} onInput={(e) => { put({ disk: e.currentTarget.value }); }} /></Field>
+          <Field label="Storage"><select value={p.sr} onChange={(e) => { put({ sr: e.currentTarget.value }); }}>{diskStores().map(([r, s]) => <option key={r} value={r}>{s.name_label}</option>)}</select></Field>
+          <Field label="CD"><select value={p.iso} onChange={(e) => { put({ iso: e.currentTarget.value }); }}><option value={NULL_REF}>(empty)</option>{isos.map(([r, v]) => <option key={r} value={r}>{v.name_label}</option>)}</select></Field>
+        </Card>
+        <Card title="Network">
+          <Field label="Network"><select value={p.network} onChange={(e) => { put({ network: e.currentTarget.value }); }}><option value="">(none)</option>{networks.value.map(([r, n]) => <option key={r} value={r}>{n.name_label}</option>)}</select></Field>
+        </Card>
+      </div>
+    </form>
+  );
+}

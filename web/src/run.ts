@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that change something. What takes time runs as a task of the host and is shown in the pane from its record; what
+// fails is kept there with its explanation.
+import { signal } from '@preact/signals';
+import { ApiError, Unreachable, rpc } from './api';
+import { sent, type Call } from './copyas';
+import type { Ref, Task } from './model';
+import { db, until } from './store';
+
+export interface Failure { id: number; title: string; at: number; code: string; text: string; command: string }
+
+export const failures = signal<Failure[]>([]);
+/** Titles of the tasks that this page started. */
+export const titles = new Map<Ref, string>();
+export const paneOpen = signal(false);
+export const notice = signal('');
+
+let count = 0;
+
+export function report(title: string, e: unknown): void {
+  const api = e instanceof ApiError ? e : null;
+  const text = api?.explain || (e instanceof Error ? e.message : String(e));
+  failures.value = [{ id: ++count, title, at: Date.now(), code: api ? [api.code, ...api.params].join(' · ') : '',
+    text, command: api?.command ?? '' }, ...failures.value].slice(0, 50);
+  paneOpen.value = true;
+}
+
+interface Explained { sentence?: string; command?: string }
+
+async function taskError(info: string[]): Promise<ApiError> {
+  const [code = 'UNKNOWN', ...params] = info;
+  try {
+    const told = await rpc<Explained>('serai.explain', code, params);
+    return new ApiError(code, params, told.sentence ?? '', told.command ?? '');
+  } catch (e) {
+    if (e instanceof Unreachable) return new ApiError(code, params, '');
+    return new ApiError(code, params, '');
+  }
+}
+
+/** The value of a task's result: XML as XML-RPC has it, "<value>OpaqueRef:...</value>". */
+export function resultText(result: string): string {
+  return result.replace(/^<value>/, '').replace(/<\/value>$/, '').replace(/^<string>(.*)<\/string>$/s, '$1');
+}
+
+const over = (t: Task | undefined): boolean => !t || (t.status !== 'pending' && t.status !== 'cancelling');
+
+/** Starts the call as a task and waits for its end. */
+export async function runTask(title: string, call: Call): Promise<string> {
+  const ref = await rpc<Ref>(`Async.${call.method}`, ...sent(call));
+  titles.set(ref, title);
+  let seen = false;
+  await until(() => {
+    const t = db.task.rows.get(ref);
+    seen ||= t !== undefined;
+    return seen && over(t);
+  });
+  const task = db.task.rows.get(ref);
+  if (!task) throw new ApiError('TASK_GONE', [], 'The host was restarted while this ran; look at the object to see how far it came.');
+  if (task.status === 'success') return resultText(task.result);
+  if (task.status === 'cancelled') throw new ApiError('TASK_CANCELLED', [], 'Cancelled.');
+  throw await taskError(task.error_info);
+}
+
+/** Runs it, and shows what goes wrong in the pane. True: done. */
+export async function attempt(title: string, work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (e) {
+    report(title, e);
+    return false;
+  }
+}
+
+export const attemptTask = (title: string, call: Call): Promise<boolean> => attempt(title, () => runTask(title, call));

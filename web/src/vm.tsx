@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: Apache-2.0
+// A machine: its actions and its tabs.
+import { lazy, Suspense } from 'preact/compat';
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import { ACTIONS, simple, whyNot, type Action } from './actions';
+import { may, rpc } from './api';
+import { arg, type Call } from './copyas';
+import { ago, bytes, parseBytes, when } from './format';
+import { History } from './history';
+import type { Ref, Vm } from './model';
+import { go, href } from './route';
+import { attempt, attemptTask, notice, runTask } from './run';
+import { db, networks, srs, type Entry } from './store';
+import { Button, Card, confirmThen, CopyAs, Empty, Facts, Field, Icon, Menu, openDialog, State, Table } from './ui';
+
+const Charts = lazy(() => import('./chart').then((m) => m.Charts));
+const Screen = lazy(() => import('./screen').then((m) => m.Screen));
+const Serial = lazy(() => import('./screen').then((m) => m.Serial));
+const Later = ({ children }: { children: JSX.Element }): JSX.Element => <Suspense fallback={<Empty>Loading…</Empty>}>{children}</Suspense>;
+
+export function actOn(action: Action, entries: Entry<Vm>[]): void {
+  const go_ = (): void => {
+    for (const [ref, vm] of entries) void attemptTask(`${action.label}: ${vm.name_label}`, action.call(ref, vm));
+  };
+  const first = entries[0];
+  if (!first) return;
+  const name = entries.length === 1 ? first[1].name_label : `Each of ${entries.length} machines`;
+  if (action.danger) confirmThen(`${action.label} ${entries.length === 1 ? first[1].name_label : `${entries.length} machines`}`, action.danger(name), action.label, go_, action.call(...first));
+  else go_();
+}
+
+const MAIN = ['start', 'shutdown', 'reboot'];
+
+export function PowerActions({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
+  const button = (a: Action): JSX.Element => (
+    <Button key={a.id} kind={a.id === 'start' ? 'primary' : undefined!} label={a.label} why={whyNot(a.op, a.method, vm)} onClick={() => { actOn(a, [[ref, vm]]); }}>{a.label}</Button>
+  );
+  return (
+    <div class="row">
+      {ACTIONS.filter((a) => MAIN.includes(a.id)).map(button)}
+      <Menu label="More">
+        {ACTIONS.filter((a) => !MAIN.includes(a.id)).map(button)}
+        <hr />
+        <Button why={whyNot('snapshot', 'VM.snapshot', vm)} onClick={() => { askSnapshot([ref, vm]); }}>Snapshot…</Button>
+        <Button why={whyNot('clone', 'VM.clone', vm)} onClick={() => { askName(`Clone ${vm.name_label}`, `${vm.name_label} copy`, 'Clone', (name) => ({ method: 'VM.clone', cli: 'vm-clone', args: [arg(ref, `vm=${vm.uuid}`), arg(name, `new-name-label=${name}`)] })); }}>Clone…</Button>
+        <Button why={whyNot('make_into_template', 'VM.set_is_a_template', vm)} onClick={() => { confirmThen(`Make ${vm.name_label} a template`, `${vm.name_label} can no longer be started; machines are made of it.`, 'Make a template', () => void attempt('Make a template', () => rpc('VM.set_is_a_template', ref, true))); }}>Make into template…</Button>
+        <hr />
+        <Button kind="danger" why={whyNot('destroy', 'VM.destroy', vm)} onClick={() => { askDestroy([ref, vm]); }}>Delete…</Button>
+        {ACTIONS.filter((a) => whyNot(a.op, a.method, vm) === '').slice(0, 2).map((a) => <CopyAs key={a.id} call={a.call(ref, vm)} />)}
+      </Menu>
+    </div>
+  );
+}
+
+export function askName(title: string, start: string, verb: string, make: (name: string) => Call): void {
+  let name = start;
+  openDialog(title, (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); void attemptTask(`${verb}: ${name}`, make(name)); }}>
+      <Field label="Name"><input required defaultValue={start} onInput={(e) => { name = e.currentTarget.value; }} /></Field>
+      <CopyAs call={make(start)} />
+      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">{verb}</Button></footer>
+    </form>
+  ));
+}
+
+export function askSnapshot([ref, vm]: Entry<Vm>): void {
+  const name = `${vm.name_label} ${new Date().toISOString().slice(0, 16).replace('T', ' ')}`;
+  askName(`Snapshot of ${vm.name_label}`, name, 'Take snapshot', (n) => ({ method: 'VM.snapshot', cli: 'vm-snapshot', args: [arg(ref, `vm=${vm.uuid}`), arg(n, `new-name-label=${n}`)] }));
+}
+
+/** The disks that go with it: those that no other machine has. */
+function ownDisks(vm: Vm): [Ref, string, number][] {
+  return vm.VBDs.flatMap((b) => {
+    const vbd = db.vbd.get(b), vdi = db.vdi.get(vbd?.VDI);
+    return vbd && vdi && vbd.type === 'Disk' && vdi.VBDs.length === 1 ? [[vbd.VDI, vdi.name_label || vdi.uuid, vdi.virtual_size] as [Ref, string, number]] : [];
+  });
+}
+
+function askDestroy([ref, vm]: Entry<Vm>): void {
+  const disks = ownDisks(vm);
+  const text = disks.length === 0 ? `${vm.name_label} is deleted. It has no disks of its own.`
+    : `${vm.name_label} is deleted, and with it ${disks.map(([, n, size]) => `the disk “${n}” (${bytes(size)})`).join(', ')}. Its data cannot be brought back.`;
+  confirmThen(`Delete ${vm.name_label}`, text, 'Delete', () => void attempt(`Delete ${vm.name_label}`, async () => {
+    await runTask(`Delete ${vm.name_label}`, simple('VM.destroy', 'vm-destroy', arg(ref, `uuid=${vm.uuid}`)));
+    for (const [vdi, name] of disks) await runTask(`Delete disk ${name}`, simple('VDI.destroy', 'vdi-destroy', arg(vdi)));
+    go('vms');
+  }), simple('VM.destroy', 'vm-destroy', arg(ref, `uuid=${vm.uuid}`)));
+}
+
+/* Tabs */
+
+function addresses(vm: Vm): string {
+  const networks_ = db.vm_guest_metrics.get(vm.guest_metrics)?.networks ?? {};
+  return Object.entries(networks_).filter(([k]) => k.includes('/ip')).map(([, v]) => v).join(', ');
+}
+
+export function Overview({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
+  const metrics = db.vm_metrics.get(vm.metrics), guest = db.vm_guest_metrics.get(vm.guest_metrics), host = db.host.get(vm.resident_on);
+  return (
+    <div class="cards">
+      <Card title="Machine">
+        <Facts rows={[
+          ['State', <State value={vm.power_state} />],
+          ['Since', vm.power_state === 'Running' && metrics ? ago(metrics.start_time) || '—' : '—'],
+          ['Host', host ? <a href={href('host', host.uuid)}>{host.name_label}</a> : '—'],
+          ['Addresses', addresses(vm) || '—'],
+          ['System', guest?.os_version['name'] ?? 'not told by an agent'],
+          ['CPU', `${vm.VCPUs_at_startup} of ${vm.VCPUs_max}`],
+          ['Memory', bytes(vm.memory_dynamic_max)],
+          ['Tags', vm.tags.length > 0 ? vm.tags.map((t) => <span class="tag" key={t}>{t}</span>) : '—'],
+          ['UUID', <code>{vm.uuid}</code>],
+        ]} />
+        {vm.name_description && <p class="muted">{vm.name_description}</p>}
+      </Card>
+      <Card title="Disks" actions={<a href={href('vm', vm.uuid, 'disks')}>All</a>}><Disks entry={[ref, vm]} brief /></Card>
+      <Card title="Performance" wide actions={<a href={href('vm', vm.uuid, 'performance')}>All</a>}>
+        <Later><Charts uuid={vm.uuid} host={false} only={['CPU', 'Memory', 'Disk', 'Network']} /></Later>
+      </Card>
+    </div>
+  );
+}
+
+export function Consoles({ vm }: { vm: Vm }): JSX.Element {
+  const [kind, setKind] = useState('rfb');
+  const all = vm.consoles.map((r) => db.console.get(r)).filter((c) => c !== undefined);
+  const now = all.find((c) => c.protocol === kind) ?? all[0];
+  const role = may('http/connect_console') ? '' : 'Your role does not allow consoles.';
+  if (role) return <Empty>{role}</Empty>;
+  if (!now) return <Empty>The machine is {vm.power_state.toLowerCase()}: it has no console. Start it, and the console opens here.</Empty>;
+  return (
+    <div>
+      <div class="segments" role="group" aria-label="Console">
+        {all.map((c) => <button type="button" key={c.uuid} aria-pressed={c === now} onClick={() => { setKind(c.protocol); }}>{c.protocol === 'rfb' ? 'Screen' : 'Serial'}</button>)}
+      </div>
+      <Later>{now.protocol === 'rfb' ? <Screen key={now.uuid} uuid={now.uuid} name={vm.name_label} alone={`/${href('screen', vm.uuid)}`} /> : <Serial key={now.uuid} uuid={now.uuid} name={vm.name_label} />}</Later>
+    </div>
+  );
+}
+
+export function Disks({ entry: [ref, vm], brief }: { entry: Entry<Vm>; brief?: boolean }): JSX.Element {
+  const rows = vm.VBDs.map((r) => [r, db.vbd.get(r)] as const).filter((e) => e[1] !== undefined).map(([r, b]) => [r, b!] as const)
+    .sort((a, b) => Number(a[1].userdevice) - Number(b[1].userdevice));
+  const name = (b: (typeof rows)[number][1]): string => (b.empty ? '(empty)' : db.vdi.get(b.VDI)?.name_label || 'unnamed');
+  const table = (
+    <Table label="Disks" keyOf={([r]) => r} rows={rows} columns={[
+      { head: '#', cell: ([, b]) => b.userdevice },
+      { head: 'Disk', cell: ([, b]) => name(b) },
+      { head: 'Kind', cell: ([, b]) => b.type },
+      { head: 'Size', num: true, cell: ([, b]) => (b.empty ? '' : bytes(db.vdi.get(b.VDI)?.virtual_size ?? 0)) },
+      ...(brief ? [] : [
+        { head: 'Storage', cell: ([, b]: (typeof rows)[number]) => db.sr.get(db.vdi.get(b.VDI)?.SR)?.name_label ?? '' },
+        { head: 'Mode', cell: ([, b]: (typeof rows)[number]) => (b.mode === 'RO' ? 'read only' : 'read, write') },
+        { head: 'Plugged', cell: ([, b]: (typeof rows)[number]) => (b.currently_attached ? 'yes' : 'no') },
+        { head: '', cell: ([r, b]: (typeof rows)[number]) => <DiskActions vbd={r} type={b.type} vm={[ref, vm]} /> },
+      ]),
+    ]} />
+  );
+  if (brief) return rows.length > 0 ? table : <Empty>No disks.</Empty>;
+  return <Card title="Disks and drives" wide actions={<Button kind="primary" why={may('VDI.create') ? '' : 'Your role does not allow VDI.create.'} onClick={() => { askDisk([ref, vm]); }}><Icon name="plus" />Add disk</Button>}>{rows.length > 0 ? table : <Empty>This machine has no disks.</Empty>}</Card>;
+}
+
+function DiskActions({ vbd, type }: { vbd: Ref; type: string; vm: Entry<Vm> }): JSX.Element {
+  const b = db.vbd.get(vbd), vdi = db.vdi.get(b?.VDI);
+  if (!b) return <span />;
+  const title = `${vdi?.name_label || 'disk'}`;
+  if (type === 'CD') {
+    return b.empty
+      ? <Button why={whyNot('insert', 'VBD.insert', b)} onClick={() => { askIso(vbd); }}>Insert…</Button>
+      : <Button why={whyNot('eject', 'VBD.eject', b)} onClick={() => void attemptTask(`Eject ${title}`, simple('VBD.eject', 'vbd-eject', arg(vbd, `uuid=${b.uuid}`)))}>Eject</Button>;
+  }
+  return (
+    <Menu label="Change">
+      {b.currently_attached
+        ? <Button why={whyNot('unplug', 'VBD.unplug', b)} onClick={() => void attemptTask(`Unplug ${title}`, simple('VBD.unplug', 'vbd-unplug', arg(vbd, `uuid=${b.uuid}`)))}>Unplug</Button>
+        : <Button why={whyNot('plug', 'VBD.plug', b)} onClick={() => void attemptTask(`Plug ${title}`, simple('VBD.plug', 'vbd-plug', arg(vbd, `uuid=${b.uuid}`)))}>Plug in</Button>}
+      {vdi && <Button why={whyNot('resize', 'VDI.resize', vdi)} onClick={() => { askResize(b.VDI); }}>Grow…</Button>}
+      {vdi && <Button why={whyNot('snapshot', 'VDI.snapshot', vdi)} onClick={() => void attemptTask(`Snapshot of ${title}`, simple('VDI.snapshot', 'vdi-snapshot', arg(b.VDI, `uuid=${vdi.uuid}`)))}>Snapshot this disk</Button>}
+      <hr />
+      <Button kind="danger" why={b.currently_attached ? 'Unplug it first.' : may('VBD.destroy') ? '' : 'Your role does not allow VBD.destroy.'}
+        onClick={() => { confirmThen(`Detach ${title}`, `The machine loses the disk “${title}”. The disk itself and its data stay in the storage repository.`, 'Detach', () => void attemptTask(`Detach ${title}`, simple('VBD.destroy', 'vbd-destroy', arg(vbd, `uuid=${b.uuid}`)))); }}>Detach…</Button>
+    </Menu>
+  );
+}
+
+export function askResize(ref: Ref): void {
+  const vdi = db.vdi.get(ref);
+  if (!vdi) return;
+  let size = bytes(vdi.virtual_size);
+  openDialog(`Grow ${vdi.name_label || 'disk'}`, (close) => (
+    <form onSubmit={(e) => {
+      e.preventDefault();
+      const n = parseBytes(size);
+      if (!(n > vdi.virtual_size)) { notice.value = `A disk only grows: more than ${bytes(vdi.virtual_size)}.`; return; }
+      close();
+      void attemptTask(`Grow ${vdi.name_label}`, simple('VDI.resize', 'vdi-resize', arg(ref, `uuid=${vdi.uuid}`), arg(n, `disk-size=${n}`)));
+    }}>
+      <Field label="New size" hint={`Now ${bytes(vdi.virtual_size)}. A disk only grows; the guest's file system is grown in the guest.`}><input required defaultValue={size} onInput={(e) => { size = e.currentTarget.value; }} /></Field>
+      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Grow</Button></footer>
+    </form>
+  ));
+}
+
+const isoChoices = (): Entry<{ name_label: string }>[] => [...db.vdi.all].filter(([, v]) => db.sr.get(v.SR)?.content_type === 'iso');
+
+function askIso(vbd: Ref): void {
+  let iso = isoChoices()[0]?.[0] ?? '';
+  openDialog('Insert a disc', (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); void attemptTask('Insert disc', simple('VBD.insert', 'vbd-insert', arg(vbd), arg(iso))); }}>
+      <Field label="ISO image"><select onChange={(e) => { iso = e.currentTarget.value; }}>{isoChoices().map(([r, v]) => <option key={r} value={r}>{v.name_label}</option>)}</select></Field>
+      {iso === '' && <Empty>No storage repository holds an ISO image.</Empty>}
+      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit" why={iso === '' ? 'There is no ISO image.' : ''}>Insert</Button></footer>
+    </form>
+  ));
+}
+
+/** Made, attached, and plugged where the machine runs. */
+export async function addDisk(ref: Ref, o: { name: string; size: number; sr: Ref; bootable: boolean; plug: boolean }): Promise<void> {
+  const vdi = await rpc<Ref>('VDI.create', { name_label: o.name, name_description: '', SR: o.sr, virtual_size: o.size, type: 'user', sharable: false, read_only: false, other_config: {} });
+  const [device] = await rpc<string[]>('VM.get_allowed_VBD_devices', ref);
+  const vbd = await rpc<Ref>('VBD.create', { VM: ref, VDI: vdi, userdevice: device ?? '0', bootable: o.bootable, mode: 'RW', type: 'Disk', unpluggable: true, empty: false, other_config: {}, qos_algorithm_type: '', qos_algorithm_params: {} });
+  if (o.plug) await rpc('VBD.plug', vbd);
+}
+
+export const diskStores = (): Entry<{ name_label: string }>[] => srs.value.filter(([, s]) => s.content_type !== 'iso');
+
+function askDisk([ref, vm]: Entry<Vm>): void {
+  const o = { name: `${vm.name_label} disk ${vm.VBDs.length}`, size: '10 GiB', sr: [...db.pool.rows.values()][0]?.default_SR ?? diskStores()[0]?.[0] ?? '' };
+  openDialog(`Add a disk to ${vm.name_label}`, (close) => (
+    <form onSubmit={(e) => {
+      e.preventDefault();
+      const size = parseBytes(o.size);
+      if (!(size > 0)) { notice.value = 'Write a size as 10 GiB.'; return; }
+      close();
+      void attempt(`Add disk ${o.name}`, () => addDisk(ref, { ...o, size, bootable: false, plug: vm.power_state === 'Running' }));
+    }}>
+      <Field label="Name"><input required defaultValue={o.name} onInput={(e) => { o.name = e.currentTarget.value; }} /></Field>
+      <Field label="Size"><input required defaultValue={o.size} onInput={(e) => { o.size = e.currentTarget.value; }} /></Field>
+      <Field label="Storage"><select value={o.sr} onChange={(e) => { o.sr = e.currentTarget.value; }}>{diskStores().map(([r, s]) => <option key={r} value={r}>{s.name_label}</option>)}</select></Field>
+      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Add</Button></footer>
+    </form>
+  ));
+}
+
+export function Nics({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
+  const rows = vm.VIFs.map((r) => [r, db.vif.get(r)] as const).filter((e) => e[1] !== undefined).map(([r, v]) => [r, v!] as const).sort((a, b) => Number(a[1].device) - Number(b[1].device));
+  return (
+    <Card title="Network interfaces" wide actions={<Button kind="primary" why={may('VIF.create') ? '' : 'Your role does not allow VIF.create.'} onClick={() => { askNic([ref, vm]); }}><Icon name="plus" />Add interface</Button>}>
+      {rows.length === 0 ? <Empty>This machine has no network interfaces.</Empty> : (
+        <Table label="Network interfaces" keyOf={([r]) => r} rows={rows} columns={[
+          { head: '#', cell: ([, v]) => v.device },
+          { head: 'Network', cell: ([, v]) => { const n = db.network.get(v.network); return n ? <a href={href('network', n.uuid)}>{n.name_label}</a> : ''; } },
+          { head: 'MAC', cell: ([, v]) => <code>{v.MAC}</code> },
+          { head: 'Locking', cell: ([r, v]) => (
+            <select value={v.locking_mode} aria-label={`Locking of interface ${v.device}`} disabled={!may('VIF.set_locking_mode')} onChange={(e) => { const mode = e.currentTarget.value; void attempt('Set locking', () => rpc('VIF.set_locking_mode', r, mode)); }}>
+              {['network_default', 'unlocked', 'locked', 'disabled'].map((m) => <option key={m} value={m}>{m.replace('_', ' ')}</option>)}
+            </select>) },
+          { head: 'Plugged', cell: ([, v]) => (v.currently_attached ? 'yes' : 'no') },
+          { head: '', cell: ([r, v]) => (
+            <Menu label="Change">
+              {v.currently_attached ? <Button why={whyNot('unplug', 'VIF.unplug', v)} onClick={() => void attemptTask(`Unplug interface ${v.device}`, simple('VIF.unplug', 'vif-unplug', arg(r, `uuid=${v.uuid}`)))}>Unplug</Button>
+                : <Button why={whyNot('plug', 'VIF.plug', v)} onClick={() => void attemptTask(`Plug interface ${v.device}`, simple('VIF.plug', 'vif-plug', arg(r, `uuid=${v.uuid}`)))}>Plug in</Button>}
+              <Button kind="danger" why={v.currently_attached ? 'Unplug it first.' : may('VIF.destroy') ? '' : 'Your role does not allow VIF.destroy.'} onClick={() => { confirmThen(`Remove interface ${v.device}`, `${vm.name_label} loses the interface with the address ${v.MAC}.`, 'Remove', () => void attemptTask(`Remove interface ${v.device}`, simple('VIF.destroy', 'vif-destroy', arg(r, `uuid=${v.uuid}`)))); }}>Remove…</Button>
+            </Menu>) },
+        ]} />)}
+    </Card>
+  );
+}
+
+export async function addNic(ref: Ref, network: Ref, plug: boolean): Promise<void> {
+  const [device] = await rpc<string[]>('VM.get_allowed_VIF_devices', ref);
+  const vif = await rpc<Ref>('VIF.create', { VM: ref, network, device: device ?? '0', MAC: '', MTU: 1500, other_config: {}, qos_algorithm_type: '', qos_algorithm_params: {} });
+  if (plug) await rpc('VIF.plug', vif);
+}
+
+function askNic([ref, vm]: Entry<Vm>): void {
+  let network = networks.value[0]?.[0] ?? '';
+  openDialog(`Add an interface to ${vm.name_label}`, (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); void attempt('Add interface', () => addNic(ref, network, vm.power_state === 'Running')); }}>
+      <Field label="Network"><select onChange={(e) => { network = e.currentTarget.value; }}>{networks.value.map(([r, n]) => <option key={r} value={r}>{n.name_label}</option>)}</select></Field>
+      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Add</Button></footer>
+    </form>
+  ));
+}
+
+/* Snapshots: a tree by what each was taken of, the present at the end of its branch. */
+interface Node { ref: Ref; snap: Vm; children: Node[]; here: boolean }
+
+export function snapshotTree(snaps: Entry<Vm>[], currentParent: Ref): { roots: Node[]; hereAtRoot: boolean } {
+  const nodes = new Map(snaps.map(([ref, snap]) => [ref, { ref, snap, children: [] as Node[], here: ref === currentParent }]));
+  const roots: Node[] = [];
+  for (const n of nodes.values()) (nodes.get(n.snap.parent)?.children ?? roots).push(n);
+  const order = (list: Node[]): void => {
+    list.sort((a, b) => a.snap.snapshot_time.localeCompare(b.snap.snapshot_time));
+    for (const n of list) order(n.children);
+  };
+  order(roots);
+  return { roots, hereAtRoot: !nodes.has(currentParent) };
+}
+
+export function Snapshots({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
+  const snaps = vm.snapshots.map((r) => [r, db.vm.get(r)] as const).filter((e) => e[1] !== undefined) as Entry<Vm>[];
+  const { roots, hereAtRoot } = snapshotTree(snaps, vm.parent);
+  const here = <li class="here"><span class="node">Now</span></li>;
+  const node = (n: Node): JSX.Element => (
+    <li key={n.ref}>
+      <div class="node">
+        <strong>{n.snap.name_label}</strong> <time title={when(n.snap.snapshot_time)}>{ago(n.snap.snapshot_time)}</time>
+        <Button label={`Revert to ${n.snap.name_label}`} why={whyNot('revert', 'VM.revert', n.snap)} onClick={() => { confirmThen(`Revert to ${n.snap.name_label}`, `${vm.name_label} gets the disks and settings that it had ${when(n.snap.snapshot_time)}. What it did since is lost, unless you take a snapshot of it first.`, 'Revert', () => void attemptTask(`Revert ${vm.name_label}`, simple('VM.revert', 'snapshot-revert', arg(n.ref, `snapshot-uuid=${n.snap.uuid}`))), simple('VM.revert', 'snapshot-revert', arg(n.ref, `snapshot-uuid=${n.snap.uuid}`))); }}>Revert…</Button>
+        <Button why={whyNot('clone', 'VM.clone', n.snap)} onClick={() => { askName(`New machine of ${n.snap.name_label}`, `${n.snap.name_label} clone`, 'Clone', (name) => simple('VM.clone', 'vm-clone', arg(n.ref, `vm=${n.snap.uuid}`), arg(name, `new-name-label=${name}`))); }}>Clone…</Button>
+        <Button kind="danger" label={`Delete ${n.snap.name_label}`} why={whyNot('destroy', 'VM.destroy', n.snap)} onClick={() => { askDestroySnapshot([n.ref, n.snap]); }}>Delete…</Button>
+      </div>
+      {(n.children.length > 0 || n.here) && <ul>{n.children.map(node)}{n.here && here}</ul>}
+    </li>
+  );
+  return (
+    <Card title="Snapshots" wide actions={<Button kind="primary" why={whyNot('snapshot', 'VM.snapshot', vm)} onClick={() => { askSnapshot([ref, vm]); }}><Icon name="plus" />Take snapshot</Button>}>
+      {snaps.length === 0 ? <Empty>No snapshots yet. A snapshot of a running machine takes a moment and does not stop it.</Empty> : <ul class="snapshots">{roots.map(node)}{hereAtRoot && here}</ul>}
+    </Card>
+  );
+}
+
+function askDestroySnapshot([ref, snap]: Entry<Vm>): void {
+  const disks = ownDisks(snap);
+  confirmThen(`Delete the snapshot ${snap.name_label}`, 'The state that it holds can no longer be gone back to. The machine itself is not touched.', 'Delete', () => void attempt(`Delete ${snap.name_label}`, async () => {
+    await runTask(`Delete ${snap.name_label}`, simple('VM.destroy', 'snapshot-destroy', arg(ref, `snapshot-uuid=${snap.uuid}`)));
+    for (const [vdi, name] of disks) await runTask(`Delete disk ${name}`, simple('VDI.destroy', 'vdi-destroy', arg(vdi)));
+  }));
+}
+
+export function Settings({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
+  const halted = vm.power_state === 'Halted' ? '' : 'Shut the machine down first.';
+  const set = (title: string, work: () => Promise<unknown>): void => { void attempt(title, work).then((ok) => { if (ok) notice.value = 'Saved.'; }); };
+  const text = (label: string, value: string, method: string, make: (v: string) => unknown[], hint?: string): JSX.Element => (
+    <Field label={label} {...(hint ? { hint } : {})}><input key={value} defaultValue={value} disabled={!may(method)} onChange={(e) => { const v = e.currentTarget.value; set(label, () => rpc(method, ref, ...make(v))); }} /></Field>
+  );
+  return (
+    <div class="cards">
+      <Card title="Name">
+        {text('Name', vm.name_label, 'VM.set_name_label', (v) => [v])}
+        {text('Description', vm.name_description, 'VM.set_name_description', (v) => [v])}
+        {text('Tags', vm.tags.join(', '), 'VM.set_tags', (v) => [v.split(',').map((t) => t.trim()).filter(Boolean)], 'Separated by commas')}
+        {text('Folder', vm.other_config['folder'] ?? '', 'VM.set_other_config', (v) => [{ ...vm.other_config, folder: v }], 'As /production/web')}
+      </Card>
+      <Card title="Processor and memory">
+        <Field label="Virtual CPUs" {...(halted ? { hint: halted } : {})}><input type="number" min={1} max={64} key={vm.VCPUs_max} defaultValue={String(vm.VCPUs_max)} disabled={halted !== '' || !may('VM.set_VCPUs_max')} onChange={(e) => { const n = Number(e.currentTarget.value); set('Virtual CPUs', () => setCpus(ref, vm, n)); }} /></Field>
+        <Field label="Memory" {...(halted ? { hint: halted } : {})}><input key={vm.memory_static_max} defaultValue={bytes(vm.memory_static_max)} disabled={halted !== '' || !may('VM.set_memory_limits')} onChange={(e) => { const n = parseBytes(e.currentTarget.value); set('Memory', () => setMemory(ref, vm, n)); }} /></Field>
+      </Card>
+      <Card title="Start">
+        <Field label="Boot order" hint="c: disk, d: CD, n: network"><input key={vm.HVM_boot_params['order']} defaultValue={vm.HVM_boot_params['order'] ?? ''} pattern="[cdn]*" disabled={!may('VM.set_HVM_boot_params')} onChange={(e) => { const order = e.currentTarget.value; set('Boot order', () => rpc('VM.set_HVM_boot_params', ref, { ...vm.HVM_boot_params, order })); }} /></Field>
+        <Field label="Firmware"><select value={vm.HVM_boot_params['firmware'] ?? 'bios'} disabled={halted !== '' || !may('VM.set_HVM_boot_params')} onChange={(e) => { const firmware = e.currentTarget.value; set('Firmware', () => rpc('VM.set_HVM_boot_params', ref, { ...vm.HVM_boot_params, firmware })); }}><option value="bios">BIOS</option><option value="uefi">UEFI</option></select></Field>
+        <label class="check"><input type="checkbox" checked={vm.other_config['auto_poweron'] === 'true'} disabled={!may('VM.set_other_config')} onChange={(e) => { const on = e.currentTarget.checked; set('Start with the host', () => rpc('VM.set_other_config', ref, { ...vm.other_config, auto_poweron: String(on) })); }} /> Start with the host</label>
+      </Card>
+      <Card title="Custom fields">
+        <Table label="Custom fields" keyOf={([k]) => k} rows={Object.entries(vm.other_config)} columns={[{ head: 'Key', cell: ([k]) => <code>{k}</code> }, { head: 'Value', cell: ([, v]) => v }]} />
+      </Card>
+    </div>
+  );
+}
+
+async function setCpus(ref: Ref, vm: Vm, n: number): Promise<void> {
+  const steps: [string, number][] = n > vm.VCPUs_max ? [['VM.set_VCPUs_max', n], ['VM.set_VCPUs_at_startup', n]] : [['VM.set_VCPUs_at_startup', n], ['VM.set_VCPUs_max', n]];
+  for (const [method, value] of steps) await rpc(method, ref, value);
+}
+
+const setMemory = (ref: Ref, vm: Vm, n: number): Promise<unknown> => rpc('VM.set_memory_limits', ref, Math.min(vm.memory_static_min, n), n, n, n);
+
+export function Access(): JSX.Element {
+  return <Card title="Access" wide><p>Roles are given for the whole pool: users, groups and tokens are on the <a href={href('access')}>users page</a>. A token can be limited to single objects.</p></Card>;
+}
+
+export const VM_TABS: [string, string][] = [['overview', 'Overview'], ['console', 'Console'], ['performance', 'Performance'], ['disks', 'Disks'], ['network', 'Network'], ['snapshots', 'Snapshots'], ['history', 'History'], ['settings', 'Settings'], ['access', 'Access']];
+
+export function VmPage({ entry, tab }: { entry: Entry<Vm>; tab: string }): JSX.Element {
+  const vm = entry[1];
+  switch (tab) {
+    case 'console': return <Consoles vm={vm} />;
+    case 'performance': return <Later><Charts uuid={vm.uuid} host={false} /></Later>;
+    case 'disks': return <Disks entry={entry} />;
+    case 'network': return <Nics entry={entry} />;
+    case 'snapshots': return <Snapshots entry={entry} />;
+    case 'history': return <History cls="VM" uuid={vm.uuid} stamp={vm.power_state + vm.name_label + JSON.stringify(vm.other_config) + vm.tags.join()} />;
+    case 'settings': return <Settings entry={entry} />;
+    case 'access': return <Access />;
+    default: return <Overview entry={entry} />;
+  }
+}
+
+/** A console alone in its window. */
+export function ScreenWindow({ vm }: { vm: Vm }): JSX.Element {
+  const c = vm.consoles.map((r) => db.console.get(r)).find((x) => x?.protocol === 'rfb');
+  return c ? <Later><Screen uuid={c.uuid} name={vm.name_label} /></Later> : <Empty>{vm.name_label} is {vm.power_state.toLowerCase()}.</Empty>;
+}
+
