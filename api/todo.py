@@ -4,10 +4,6 @@ that they wait for, and what of it. Take the line out when the function is there
 
 NOT_YET("MACHINES", "suspending to disk and resuming", [
     "VM.restart_device_models",
-    "VM.resume",
-    "VM.resume_on",
-    "VM.set_suspend_VDI",
-    "VM.suspend",
 ])
 
 NOT_YET("MACHINES", "snapshots of machines, and their schedules", [

@@ -45,6 +45,7 @@ struct machine_found {
     char uuid[UUID_TEXT_SIZE];
     enum machine_state state;
     int pid;
+    bool trouble; /* PAUSED by itself, for a disk's error or the like */
 };
 
 /* Counters since the machine started. */
@@ -72,6 +73,7 @@ struct machine_stats {
 struct machine_device {
     char id[UUID_TEXT_SIZE]; /* of the VBD or VIF */
     bool is_nic;
+    bool has_rom;    /* a NIC that can boot */
     enum vm_bus bus; /* of a disk */
 };
 
@@ -80,6 +82,24 @@ struct machine_devices {
     unsigned n;
     uint64_t disk_ports, nic_ports; /* slots that have a root port */
     uint64_t media;                 /* slots whose disk or drive has something in it */
+};
+
+/* How the state of a machine is written out. */
+struct machine_save {
+    int fd; /* a socket: the machine writes, its end is the end of the stream; borrowed */
+    bool
+        live; /* it runs on meanwhile, as long as it can; else it stands still from the beginning */
+    uint64_t live_bytes_max; /* more than that, and it stands still */
+    /* Live only: it stands still, its disks are flushed and nothing is written to them. -1: undo all. May be NULL. */
+    int (*paused)(void *arg, struct err *err);
+    void (*progress)(double fraction, void *arg); /* may be NULL; may go back */
+    void *arg;
+};
+
+struct machine_saved {
+    unsigned
+        slowed_percent; /* of its processors' time was taken from it so that it came to an end; 0: none */
+    bool hurried; /* live_bytes_max was reached */
 };
 
 struct machine_ops {
@@ -137,6 +157,15 @@ struct machine_ops {
     /* False: it cannot be said. */
     bool (*devices)(const char *uuid, struct machine_devices *out,
                     const struct deadline *d);
+    /* Write its state out, with that of its devices; afterwards it stands still, until go. On failure it goes on as before.
+     * Errors: OPERATION_NOT_ALLOWED(why), VM_BAD_POWER_STATE, TASK_CANCELLED. */
+    int (*save)(const char *uuid, const struct machine_save *how, struct machine_saved *out,
+                const struct deadline *d, struct err *err);
+    /* Into one that was built with spec.incoming: it stands still, as the other did. fd: a socket, borrowed. On failure it
+     * may have ended. */
+    int (*load)(const char *uuid, int fd, const struct deadline *d, struct err *err);
+    /* What was between save and its end, or between its end and go, when its daemon died: it goes on. */
+    int (*save_undo)(const char *uuid, const struct deadline *d, struct err *err);
     /* What it has used. vcpus: the caller's memory of its threads. Only disks may wait, until d, and are left out when d
      * has passed already. False: no such machine. */
     bool (*stats)(const char *uuid, struct metrics_vcpus *vcpus, struct machine_stats *out,

@@ -465,7 +465,7 @@ static enum machine_state state_of(const char *status)
 }
 
 /* Ask it how it is. False: it is to be ended. */
-static bool adopt_ask(struct machine *m, const struct deadline *d)
+static bool adopt_ask(struct machine *m, const struct deadline *d, bool *trouble)
 {
     AUTO(err_done) struct err err = { 0 };
     json_t *status = NULL;
@@ -478,9 +478,13 @@ static bool adopt_ask(struct machine *m, const struct deadline *d)
                  err.detail ? err.detail : "no monitor");
         return true;
     }
+    const char *word = json_string_value(json_object_get(status, "status"));
+
+    *trouble = str_eq(word, "io-error") || str_eq(word, "internal-error")
+               || str_eq(word, "watchdog");
     mutex_lock(&machines_lock);
     if (m->alive)
-        m->state = state_of(json_string_value(json_object_get(status, "status")));
+        m->state = state_of(word);
     mutex_unlock(&machines_lock);
     json_decref(status);
     return true;
@@ -496,7 +500,7 @@ int machine_build_adopt(struct machine_found **found_out, size_t *n_out, struct 
     for (size_t i = 0; i < a.found.n; i++) {
         struct machine *m = a.found.v[i];
         struct machine_found f = { .state = MACHINE_NONE };
-        bool ended = !adopt_ask(m, &a.d) && teardown(m, NULL) == 0;
+        bool ended = !adopt_ask(m, &a.d, &f.trouble) && teardown(m, NULL) == 0;
 
         mutex_lock(&machines_lock);
         memcpy(f.uuid, m->uuid, sizeof(f.uuid));

@@ -423,6 +423,46 @@ static bool devices(const char *uuid, struct machine_devices *out, const struct 
     return false;
 }
 
+/* Its state is the words of its command line. */
+static int fake_save(const char *uuid, const struct machine_save *how,
+                     struct machine_saved *out, const struct deadline *d, struct err *err)
+{
+    enum machine_state was;
+    AUTO(free_str) char *words = load(uuid, &was);
+
+    *out = (struct machine_saved){ 0 };
+    if (!words || was == MACHINE_NONE)
+        return not_running(uuid, "running", "halted", err);
+    if (strstr(words, "fake:heavy"))
+        return err_set(err, ERR_OPERATION_NOT_ALLOWED, "as asked");
+    if (how->live && how->paused && how->paused(how->arg, err) < 0)
+        return -1;
+    if (io_write_full(how->fd, words, strlen(words), d) < 0) {
+        (void)shutdown(how->fd, SHUT_WR);
+        return err_set(err, ERR_OPERATION_NOT_ALLOWED, "nobody takes the state");
+    }
+    (void)shutdown(how->fd, SHUT_WR);
+    return move(uuid, MACHINE_PAUSED, -1, NULL, err);
+}
+
+static int fake_load(const char *uuid, int fd, const struct deadline *d, struct err *err)
+{
+    char words[8192];
+    size_t len = 0;
+    ssize_t n;
+
+    while (len < sizeof(words) - 1
+           && (n = io_read(fd, words + len, sizeof(words) - 1 - len, d)) > 0)
+        len += (size_t)n;
+    words[len] = '\0';
+    return save(uuid, MACHINE_PAUSED, words, err);
+}
+
+static int fake_undo(const char *uuid, const struct deadline *d, struct err *err)
+{
+    return move(uuid, MACHINE_RUNNING, -1, NULL, err);
+}
+
 const struct machine_ops machine_fake = {
     .name = "fake",
     .init = machine_reg_init,
@@ -447,5 +487,8 @@ const struct machine_ops machine_fake = {
     .change_medium = plug_disk,
     .resize_disk = resize_disk,
     .devices = devices,
+    .save = fake_save,
+    .load = fake_load,
+    .save_undo = fake_undo,
     .stats = stats,
 };

@@ -107,6 +107,26 @@ static int list(const char *uuid, struct machine_devices *out, const struct dead
     return 0;
 }
 
+/* One that was there from the start of a machine that boots from the network has one; its size is part of the state. */
+static void list_roms(const char *uuid, struct machine_devices *out,
+                      const struct deadline *d)
+{
+    for (unsigned i = 0; i < out->n; i++) {
+        AUTO(free_str) char *path = str_fmt("/machine/peripheral/vif-%s", out->v[i].id);
+        json_t *rom = NULL;
+
+        if (!out->v[i].is_nic
+            || machine_qemu_command(
+                   uuid, "qom-get",
+                   json_pack("{ss ss}", "path", path, "property", "romfile"), -1, &rom, d,
+                   NULL)
+                   < 0)
+            continue;
+        out->v[i].has_rom = json_string_length(rom) > 0;
+        json_decref(rom);
+    }
+}
+
 static int list_media(const char *uuid, struct machine_devices *out,
                       const struct deadline *d)
 {
@@ -128,7 +148,10 @@ static int list_media(const char *uuid, struct machine_devices *out,
 bool machine_plug_list(const char *uuid, struct machine_devices *out,
                        const struct deadline *d)
 {
-    return list(uuid, out, d, NULL) == 0 && list_media(uuid, out, d) == 0;
+    if (list(uuid, out, d, NULL) < 0 || list_media(uuid, out, d) < 0)
+        return false;
+    list_roms(uuid, out, d);
+    return true;
 }
 
 static bool has(const struct machine_devices *all, const char *id)

@@ -233,5 +233,8 @@ const struct machine_ops machine_qemu = {
     .change_medium = machine_plug_medium,
     .resize_disk = machine_plug_resize,
     .devices = machine_plug_list,
+    .save = machine_save,
+    .load = machine_load,
+    .save_undo = machine_save_undo,
     .stats = stats,
 };

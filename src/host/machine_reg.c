@@ -201,7 +201,7 @@ static bool set_state(struct machine *m, enum machine_state state)
     bool news, asked;
 
     mutex_lock(&machines_lock);
-    asked = m->asked && state != MACHINE_OFF;
+    asked = (m->asked || m->saving) && state != MACHINE_OFF;
     news = m->alive && m->state != state && !asked && !m->ending
            && !(m->state == MACHINE_OFF && state == MACHINE_PAUSED);
     /* QEMU says STOP after it said SHUTDOWN: it stays off. */
@@ -255,6 +255,27 @@ static void on_unplug(struct machine *m, const json_t *data, bool gone)
         emit(m, MACHINE_EV_UNPLUGGED, false, device);
 }
 
+static void on_migration(struct machine *m, const char *status)
+{
+    static const struct {
+        const char *status;
+        enum machine_migration stage;
+    } table[] = {
+        { "pre-switchover", MACHINE_MIGRATION_WAITS },
+        { "completed", MACHINE_MIGRATION_DONE },
+        { "failed", MACHINE_MIGRATION_FAILED },
+        { "cancelled", MACHINE_MIGRATION_FAILED },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (str_eq(table[i].status, status)) {
+            mutex_lock(&machines_lock);
+            m->migration = table[i].stage;
+            changed(m->uuid);
+            mutex_unlock(&machines_lock);
+        }
+}
+
 static void on_qmp(void *arg, const char *event, const json_t *data)
 {
     struct machine *m = arg;
@@ -281,6 +302,8 @@ static void on_qmp(void *arg, const char *event, const json_t *data)
         if (json_is_true(guest))
             emit(m, MACHINE_EV_RESET, false,
                  json_string_value(json_object_get(data, "reason")));
+    } else if (str_eq(event, "MIGRATION")) {
+        on_migration(m, json_string_value(json_object_get(data, "status")));
     } else if (str_eq(event, "DEVICE_DELETED")) {
         on_unplug(m, data, true);
     } else if (str_eq(event, "DEVICE_UNPLUG_GUEST_ERROR")) {

@@ -15,6 +15,15 @@
 #include "host/qmp.h"
 #include "host/serial.h"
 
+/* How far the state of a machine has been written or read. In this order. */
+enum machine_migration {
+    MACHINE_MIGRATION_NONE,
+    MACHINE_MIGRATION_WAITS, /* it stands still and waits for our word */
+    MACHINE_MIGRATION_DONE,
+    MACHINE_MIGRATION_FAILED,
+    MACHINE_MIGRATION_GONE, /* and the machine with it */
+};
+
 /* All fields after uuid: machines_lock. */
 struct machine {
     struct list link;
@@ -25,7 +34,9 @@ struct machine {
     bool built;  /* start() succeeded: its end is worth an event */
     bool ending; /* we are ending it */
     bool asked;  /* a stop or cont of ours is under way */
-    bool alive;  /* the process */
+    bool saving; /* its state is written or read: it stops and goes on for that */
+    enum machine_migration migration;
+    bool alive; /* the process */
     enum machine_state state;
     const char *trouble; /* why it may stop; the thread's own */
     struct list unplugs;
@@ -94,6 +105,15 @@ int machine_plug_resize(const char *uuid, const struct vm_disk *disk, uint64_t b
                         const struct deadline *d, struct err *err) MUST_CHECK;
 bool machine_plug_list(const char *uuid, struct machine_devices *out,
                        const struct deadline *d);
+
+/* machine_save.c */
+int machine_save(const char *uuid, const struct machine_save *how,
+                 struct machine_saved *out, const struct deadline *d, struct err *err)
+    MUST_CHECK;
+int machine_load(const char *uuid, int fd, const struct deadline *d, struct err *err)
+    MUST_CHECK;
+int machine_save_undo(const char *uuid, const struct deadline *d, struct err *err)
+    MUST_CHECK;
 
 /* machine_stats.c: the answer to query-blockstats. Pure. */
 void machine_stats_disks(const json_t *devices, struct machine_stats *out);

@@ -431,6 +431,8 @@ int qemu_argv(const struct vm_spec *spec, const char *binary, struct argv *out,
     if (!uuid_parse(spec->uuid, &u))
         return refuse(&b, "uuid", "not a uuid");
     add_process(&b, binary);
+    if (spec->incoming)
+        option(&b, "-incoming", "defer");
     if (add_machine(&b) < 0 || add_smp(&b) < 0 || add_kernel(&b) < 0
         || add_fixed_devices(&b) < 0 || add_disks(&b) < 0 || add_nics(&b) < 0
         || add_smbios(&b) < 0) {

@@ -212,7 +212,7 @@ json_t *qemu_device_nic(const struct vm_nic *nic)
     /* The option ROM costs start time and serves only network boot. */
     if (nic->boot_index)
         json_object_set_new(o, "bootindex", json_integer((json_int_t)nic->boot_index));
-    else
+    if (!nic->boot_index || nic->no_rom)
         json_object_set_new(o, "romfile", json_string(""));
     if (nic->mtu && nic->mtu != 1500)
         json_object_set_new(o, "host_mtu", json_integer((json_int_t)nic->mtu));

@@ -40,6 +40,7 @@ struct vm_nic {
     const char *mac;
     unsigned mtu;
     unsigned boot_index;
+    bool no_rom;  /* although it has a boot index */
     bool has_tap; /* else user-mode networking */
     int tap;
 };
@@ -66,6 +67,7 @@ struct vm_spec {
     bool vga;
     bool viridian; /* Hyper-V's interfaces, which Windows uses where it finds them */
     bool watchdog; /* a watchdog device, which resets the machine */
+    bool incoming; /* its state comes by machine_ops.load */
     struct vm_disk disks[VMSPEC_DISKS_MAX];
     unsigned n_disks;
     struct vm_nic nics[VMSPEC_NICS_MAX];

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "model/ops_lock.h"
 #include "ops/vm.h"
+#include "ops/vm_memory.h"
 
 #define BIT(op) (UINT64_C(1) << (op))
 
@@ -42,6 +43,9 @@ static const struct vm_rule vm_rules[] = {
       ~UINT64_C(0) },
     { VM_OPERATIONS_HARD_REBOOT, RUNNING | PAUSED, true, false, ~UINT64_C(0) },
     { VM_OPERATIONS_POWER_STATE_RESET, ANY, true, false, ~UINT64_C(0) },
+    { VM_OPERATIONS_SUSPEND, RUNNING, true, false, 0 },
+    { VM_OPERATIONS_RESUME, SUSPENDED, true, false, 0 },
+    { VM_OPERATIONS_RESUME_ON, SUSPENDED, true, false, 0 },
     { VM_OPERATIONS_CLONE, HALTED, true, true,
       BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) },
     { VM_OPERATIONS_COPY, HALTED, true, true,
@@ -86,7 +90,8 @@ static bool fits_beside(const struct vm_rule *r, uint64_t running)
 bool vm_starting(const struct vm_rec *vm)
 {
     return (running_ops(&vm->current_operations)
-            & (BIT(VM_OPERATIONS_START) | BIT(VM_OPERATIONS_START_ON)))
+            & (BIT(VM_OPERATIONS_START) | BIT(VM_OPERATIONS_START_ON)
+               | BIT(VM_OPERATIONS_RESUME) | BIT(VM_OPERATIONS_RESUME_ON)))
            != 0;
 }
 
@@ -98,6 +103,12 @@ static bool fits_snapshot(const struct vm_rec *vm, int op)
                                          | BIT(VM_OPERATIONS_COPY)
                                          | BIT(VM_OPERATIONS_DESTROY);
     return vm->is_a_snapshot ? (of_snapshots & BIT(op)) != 0 : op != VM_OPERATIONS_REVERT;
+}
+
+/* A snapshot with memory says that it is suspended: it can be used as any other. */
+static bool fits_state(const struct vm_rec *vm, const struct vm_rule *r)
+{
+    return vm->is_a_snapshot || (r->states & 1 << vm->power_state);
 }
 
 static bool vm_blocked(const struct vm_rec *vm, int op, const char **code_out)
@@ -119,7 +130,7 @@ static void vm_allowed(const struct ref *self, const void *rec, uint64_t *allowe
     const char *code;
     for (size_t i = 0; i < ARRAY_SIZE(vm_rules); i++) {
         const struct vm_rule *r = &vm_rules[i];
-        if ((r->states & 1 << vm->power_state) && (vm->is_a_template ? r->template : r->vm)
+        if (fits_state(vm, r) && (vm->is_a_template ? r->template : r->vm)
             && fits_snapshot(vm, r->op) && fits_beside(r, running)
             && !vm_blocked(vm, r->op, &code)
             && !(r->op == VM_OPERATIONS_DESTROY && vm->is_default_template))
@@ -127,18 +138,25 @@ static void vm_allowed(const struct ref *self, const void *rec, uint64_t *allowe
     }
 }
 
-/* Names of the states in a set, in lower case, as clients expect them in errors. */
-static void state_names(unsigned states, struct buf *out)
+/* In lower case, as clients expect them in errors. */
+static const char *const state_words[] = {
+    [VM_POWER_STATE_HALTED] = "halted",
+    [VM_POWER_STATE_PAUSED] = "paused",
+    [VM_POWER_STATE_RUNNING] = "running",
+    [VM_POWER_STATE_SUSPENDED] = "suspended",
+};
+
+const char *vm_state_name(int power_state)
 {
-    static const char *const names[] = {
-        [VM_POWER_STATE_HALTED] = "halted",
-        [VM_POWER_STATE_PAUSED] = "paused",
-        [VM_POWER_STATE_RUNNING] = "running",
-        [VM_POWER_STATE_SUSPENDED] = "suspended",
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (states & 1u << i)
-            buf_addf(out, "%s%s", out->len ? ", " : "", names[i]);
+    return state_words[power_state];
+}
+
+/* Names of the states in a set. */
+static void state_names(unsigned set, struct buf *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(state_words); i++)
+        if (set & 1u << i)
+            buf_addf(out, "%s%s", out->len ? ", " : "", state_words[i]);
 }
 
 static const char *op_name(enum class_id cls, unsigned field, int op)
@@ -173,7 +191,7 @@ static void vm_why(const struct ref *self, const void *rec, int op, struct err *
         (void)err_set(err, ERR_VM_IS_TEMPLATE, text);
     } else if (op == VM_OPERATIONS_DESTROY && vm->is_default_template) {
         (void)err_set(err, ERR_VM_CANNOT_DELETE_DEFAULT_TEMPLATE, text);
-    } else if (!(r->states & 1 << vm->power_state)) {
+    } else if (!fits_state(vm, r)) {
         AUTO(buf_done) struct buf want = BUF_INIT(128), is = BUF_INIT(128);
         state_names(r->states, &want);
         state_names(1u << vm->power_state, &is);
@@ -361,7 +379,6 @@ int vm_check_disk_free(const struct ref *vm, const struct vbd_rec *vbd, struct e
 static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
     REQUIRES(db_mutex)
 {
-    (void)self;
     const struct vdi_rec *vdi = rec;
     uint64_t copying = BIT(VDI_OPERATIONS_CLONE) | BIT(VDI_OPERATIONS_COPY);
     uint64_t running = running_ops(&vdi->current_operations);
@@ -373,6 +390,9 @@ static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allow
         *allowed |= copying;
     if (!running && !vdi_starting(vdi))
         *allowed |= BIT(VDI_OPERATIONS_SNAPSHOT);
+    /* The memory of a VM that sleeps is as taken as a disk in a machine. */
+    if (vdi->type == VDI_TYPE_SUSPEND && !attached && vm_memory_kept(self))
+        attached = true;
     if (!attached && !running)
         *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET);
     if (!vdi_starting(vdi) && !running && !vdi->is_a_snapshot)
@@ -388,7 +408,7 @@ static void vdi_why(const struct ref *self, const void *rec, int op, struct err 
     if (vdi->current_operations.n)
         other_operation(CLASS_VDI, text, F_VDI_ALLOWED_OPERATIONS, &vdi->current_operations,
                         err);
-    else if (vm_disk_attached(vdi))
+    else if (vm_disk_attached(vdi) || vm_memory_kept(self))
         (void)err_set(err, ERR_VDI_IN_USE, text,
                       op_name(CLASS_VDI, F_VDI_ALLOWED_OPERATIONS, op));
     else

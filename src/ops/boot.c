@@ -27,6 +27,7 @@
 #include "ops/ops.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
+#include "ops/vm_memory.h"
 
 #define SETTLE_US (4 * US_PER_SEC) /* for all machines to say which devices they have */
 
@@ -207,15 +208,25 @@ static const struct machine_found *find_machine(const struct machine_found *v, s
 }
 
 /* A machine that no VM wants, whose guest is off, or that was built but never let run, ends; the others go on. */
-static int settle_machine(const struct machine_found *m, struct err *err)
+static int settle_machine(struct machine_found *m, struct err *err)
 {
     struct ref vm;
     struct deadline d = deadline_in(10 * US_PER_SEC);
     db_lock();
     bool known = db_find_uuid(CLASS_VM, m->uuid, &vm);
     const struct vm_rec *rec = known ? db_get(CLASS_VM, &vm) : NULL;
-    bool halted = !rec || rec->power_state == VM_POWER_STATE_HALTED;
+    bool halted = !rec || rec->power_state == VM_POWER_STATE_HALTED
+                  || rec->power_state == VM_POWER_STATE_SUSPENDED;
+    bool running = rec && rec->power_state == VM_POWER_STATE_RUNNING;
     db_unlock();
+    if (m->state == MACHINE_PAUSED && running && !m->trouble) {
+        /* It was being saved, or paused, or resumed, and nothing says that it was done. */
+        AUTO(err_done) struct err why = { 0 };
+        if (host_ctx.machine->save_undo(m->uuid, &d, &why) == 0)
+            m->state = MACHINE_RUNNING;
+        log_info("machine %s (pid %d) stood still%s", m->uuid, m->pid,
+                 m->state == MACHINE_RUNNING ? " and goes on" : "");
+    }
     if (m->state == MACHINE_RUNNING ? known : m->state == MACHINE_PAUSED && !halted)
         return 0;
     log_info("machine %s (pid %d): %s; ending it", m->uuid, m->pid,
@@ -270,6 +281,8 @@ int boot_adopt(struct err *err)
             hotplug_settle(&vm, &by);
     }
     free_ptr(&found);
+    if (rc == 0)
+        vm_memory_settle();
     return rc;
 }
 

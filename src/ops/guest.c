@@ -27,6 +27,7 @@ struct guest {
     char uuid[UUID_TEXT_SIZE];
     int64_t due_us, interval_us;
     bool known; /* has answered */
+    bool slept; /* its clock stood still */
     bool closed;
 };
 
@@ -67,6 +68,16 @@ void guest_port(const char *uuid, bool open)
         if (listening)
             cond_signal(&news);
     }
+    mutex_unlock(&guest_lock);
+}
+
+void guest_resumed(const char *uuid)
+{
+    guest_port(uuid, true);
+    mutex_lock(&guest_lock);
+    struct guest *g = find(uuid);
+    if (g)
+        g->slept = true;
     mutex_unlock(&guest_lock);
 }
 
@@ -158,6 +169,19 @@ static bool record(const char *uuid, const struct guest_answers *a)
     return live;
 }
 
+/* Of a guest whose clock stood still while it slept. */
+static bool set_clock(const char *uuid, const struct deadline *d)
+{
+    AUTO(err_done) struct err err = { 0 };
+    AUTO(free_str)
+    char *text = str_fmt("{\"execute\":\"guest-set-time\",\"arguments\":{\"time\":%lld}}",
+                         (long long)clock_wall_us() * 1000);
+    char *reply = NULL;
+    int rc = host_ctx.machine->agent(uuid, text, &reply, d, &err);
+    free_str(&reply);
+    return rc == 0;
+}
+
 /* False: it did not answer. */
 static bool look(const char *uuid)
 {
@@ -188,7 +212,7 @@ static struct guest *next_due(void) REQUIRES(guest_lock)
 }
 
 /* The guest was asked; say when it is next. */
-static void settle(const char *uuid, bool answered, bool gone)
+static void settle(const char *uuid, bool answered, bool gone, bool set)
 {
     mutex_lock(&guest_lock);
     struct guest *g = find(uuid);
@@ -198,19 +222,22 @@ static void settle(const char *uuid, bool answered, bool gone)
     } else if (g) {
         int64_t most = answered || g->known ? OFTEN_US : SELDOM_US;
         g->known = answered;
+        g->slept = g->slept && !set;
         g->interval_us = MIN(g->interval_us * 2, most);
         g->due_us = clock_now_us() + g->interval_us;
     }
     mutex_unlock(&guest_lock);
 }
 
-static void visit(const char *uuid, bool closed)
+static void visit(const char *uuid, bool closed, bool slept)
 {
+    struct deadline d = deadline_in(ANSWER_US);
     bool gone = host_ctx.machine->state(uuid) == MACHINE_NONE;
+    bool set = slept && !gone && !closed && set_clock(uuid, &d);
     bool answered = !gone && !closed && look(uuid);
     if (closed && !gone)
         (void)record(uuid, NULL);
-    settle(uuid, answered, gone);
+    settle(uuid, answered, gone, set);
 }
 
 static void *guest_main(void *arg)
@@ -226,10 +253,10 @@ static void *guest_main(void *arg)
             (void)cond_wait_until(&news, &guest_lock, g->due_us);
         } else {
             char uuid[UUID_TEXT_SIZE];
-            bool closed = g->closed;
+            bool closed = g->closed, slept = g->slept;
             memcpy(uuid, g->uuid, sizeof(uuid));
             mutex_unlock(&guest_lock);
-            visit(uuid, closed);
+            visit(uuid, closed, slept);
             mutex_lock(&guest_lock);
         }
     }

@@ -25,6 +25,8 @@ int guest_init(struct err *err) MUST_CHECK;
 void guest_done(void);
 /* The agent's port was opened or closed. Thread: any; does not block. */
 void guest_port(const char *vm_uuid, bool open);
+/* It slept: its clock is to be set as soon as its agent answers. */
+void guest_resumed(const char *vm_uuid);
 /* Ask it soon: it may be there. */
 void guest_look(const char *vm_uuid);
 #endif

@@ -49,6 +49,8 @@ void message_add_vm(struct tx *tx, enum message_vm what, const struct ref *ref)
         [MESSAGE_VM_REBOOTED] = { "VM_REBOOTED", "rebooted cleanly", 5 },
         [MESSAGE_VM_REBOOTED_FORCED] = { "VM_REBOOTED", "rebooted forcibly", 5 },
         [MESSAGE_VM_CRASHED] = { "VM_CRASHED", "crashed", 2 },
+        [MESSAGE_VM_SUSPENDED] = { "VM_SUSPENDED", "suspended", 5 },
+        [MESSAGE_VM_RESUMED] = { "VM_RESUMED", "resumed", 5 },
     };
     const struct vm_rec *vm = db_get(CLASS_VM, ref);
     struct ref here = db_host_ref();

@@ -16,7 +16,9 @@ enum message_vm {
     MESSAGE_VM_SHUTDOWN_FORCED,
     MESSAGE_VM_REBOOTED,
     MESSAGE_VM_REBOOTED_FORCED,
-    MESSAGE_VM_CRASHED
+    MESSAGE_VM_CRASHED,
+    MESSAGE_VM_SUSPENDED,
+    MESSAGE_VM_RESUMED
 };
 
 /* Strings are copied. cls: of enum cls. */

@@ -17,6 +17,7 @@
 #include "base/vec.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
+#include "ops/vm_memory.h"
 
 void sr_handle_done(struct sr_handle *h)
 {
@@ -324,7 +325,8 @@ static int read_intent(const char *volume, struct intent *out, struct err *err)
     out->has_sr = db_find_uuid(CLASS_SR, sr_uuid, &out->sr);
     out->has_record = storage_vdi_of(volume, &out->vdi);
     const struct vdi_rec *vdi = out->has_record ? db_get(CLASS_VDI, &out->vdi) : NULL;
-    out->for_nobody = vdi && vdi->VBDs.n == 0 && out->kind == STORAGE_FOR_VM;
+    out->for_nobody = vdi && vdi->VBDs.n == 0 && out->kind == STORAGE_FOR_VM
+                      && !vm_memory_kept(&out->vdi);
     db_unlock();
     return 0;
 }

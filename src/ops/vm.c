@@ -75,6 +75,8 @@ static void reset_run_state(struct vm_rec *vm)
     vm->metrics = REF_NULL;
     vm->guest_metrics = REF_NULL;
     vm->domid = -1;
+    str_put(&vm->last_booted_record,
+            ""); /* machines are built from it: it is never a client's */
     vm->is_a_snapshot = false;
     vm->snapshot_of = REF_NULL;
     vm->parent = REF_NULL;

@@ -5,6 +5,7 @@
 
 #include "host/vmspec.h"
 #include "ops/call.h"
+#include "ops/memory_image.h"
 #include "ops/message.h"
 
 #define VM_HOST_RESERVE_BYTES (256ULL << 20) /* memory that the host keeps for itself */
@@ -40,6 +41,8 @@ struct vm_parts {
     const char *accel, *machine;
     uint64_t promised_bytes; /* of memory, kept for this start */
     int64_t domid;
+    const struct memory_head
+        *memory; /* borrowed: the machine is to be what this was of; NULL: a new start */
 };
 
 void vm_parts_done(struct vm_parts *p);
@@ -79,11 +82,21 @@ bool vm_device_position(const char *userdevice, unsigned *out);
 /* 3 -> "xvdd" */
 void vm_device_name(unsigned position, char out[static 8]);
 
+/* Build the machine of a VM, stopped. p: empty, but for memory; what it holds is to be freed also when it fails. */
+int vm_machine_build(const struct ref *vm, struct vm_parts *p, const struct deadline *d,
+                     struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* The start is over: its VM counts by itself from now on, or is not there. */
+void vm_parts_release(struct vm_parts *p) REQUIRES(db_mutex);
+/* "halted" and so on, as errors name it. */
+const char *vm_state_name(int power_state);
+
 /* Bring the records of a VM to what is true of its machine: idempotent, one change set each.
  * running: consoles exist, devices attached, resident here. halted: the opposite. */
 void vm_records_live(struct tx *tx, const struct ref *vm, int power_state)
     REQUIRES(db_mutex);
 void vm_records_halted(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
+/* Its memory is on a disk; its devices stay its own. */
+void vm_records_suspended(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
 /* allowed_operations of a VM that has changed its power state, and of the group that it belongs to. */
 void vm_refresh(struct tx *tx, const struct ref *vm) REQUIRES(db_mutex);
 /* One device is in the running machine, or is not. */

@@ -7,6 +7,7 @@
 #include "api/ops.h"
 #include "base/mem.h"
 #include "model/ops_lock.h"
+#include "ops/boot_record.h"
 #include "ops/vm.h"
 
 /* ---- high availability: what the owner wishes, kept even where nothing can follow it ------------------- */
@@ -99,7 +100,7 @@ int op_vm_remove_from_nvram(struct call *call, const struct vm_remove_from_nvram
 
 /* ---- others -------------------------------------------------------------------------------------------- */
 
-/* What the machine runs with is what its record says: what matters cannot be changed while it runs. */
+/* The record, with what its machine was built from where that has been changed since. */
 int op_vm_get_boot_record(struct call *call, const struct vm_get_boot_record_args *a,
                           struct vm_rec **result, struct err *err)
 {
@@ -111,7 +112,7 @@ int op_vm_get_boot_record(struct call *call, const struct vm_get_boot_record_arg
         *result = record_copy(&schema_classes[CLASS_VM], vm);
     }
     db_unlock();
-    return vm ? 0 : -1;
+    return vm ? boot_record_apply(*result, err) : -1;
 }
 
 int op_vm_set_has_vendor_device(struct call *call,

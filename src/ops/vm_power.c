@@ -20,6 +20,7 @@
 #include "host/qemu.h"
 #include "host/root.h"
 #include "model/ops_lock.h"
+#include "ops/boot_record.h"
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
@@ -81,6 +82,8 @@ int vm_part_disk_copy(const struct ref *vm, const struct vbd_rec *vbd,
 static int copy_disk(const struct ref *vm, const struct ref *ref, const struct vbd_rec *vbd,
                      struct vm_parts *p, struct err *err) REQUIRES(db_mutex)
 {
+    if (p->memory && !vbd->currently_attached) /* it came while the VM slept */
+        return 0;
     if (p->n_disks == VMSPEC_DISKS_MAX)
         return err_set(err, ERR_DEVICE_ALREADY_EXISTS, vbd->userdevice);
     if (vbd->current_operations.n)
@@ -104,6 +107,8 @@ static int copy_parts(const struct ref *ref, struct vm_parts *p, struct err *err
     }
     for (size_t i = 0; i < vm->VIFs.n && i < VMSPEC_NICS_MAX; i++) {
         const struct vif_rec *vif = db_get(CLASS_VIF, &vm->VIFs.v[i]);
+        if (p->memory && !vif->currently_attached)
+            continue;
         if (vif->current_operations.n) {
             (void)op_busy(CLASS_VIF, &vm->VIFs.v[i], err);
             goto out;
@@ -122,7 +127,7 @@ out:
 static uint64_t promised_bytes GUARDED_BY(db_mutex);
 
 /* What running VMs may still take counts, not only what they have touched. promise: keep it for a start, until
- * release_memory(). */
+ * vm_parts_release(). */
 static int take_memory(const struct vm_rec *vm, bool promise, struct err *err)
 {
     uint64_t total = host_ctx.inventory.memory_total_bytes, available = 0,
@@ -160,8 +165,7 @@ int vm_check_memory(const struct vm_rec *vm, struct err *err)
     return take_memory(vm, false, err);
 }
 
-/* The start is over: its VM counts by itself from now on, or is not there. */
-static void release_memory(struct vm_parts *p) REQUIRES(db_mutex)
+void vm_parts_release(struct vm_parts *p)
 {
     promised_bytes -= p->promised_bytes;
     p->promised_bytes = 0;
@@ -242,10 +246,11 @@ static const char *pinned_machine(const struct vm_rec *vm)
     return qemu_default_machine();
 }
 
-static int build_machine(const struct ref *ref, struct vm_parts *p,
-                         const struct deadline *d, struct err *err)
+int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct deadline *d,
+                     struct err *err)
 {
-    if (storage_settled(err) || copy_parts(ref, p, err))
+    if (storage_settled(err) || copy_parts(ref, p, err)
+        || (p->memory && boot_record_apply(p->vm, err)))
         return -1;
     p->accel = host_ctx.accel.name;
     p->machine = pinned_machine(p->vm);
@@ -269,12 +274,25 @@ static int build_machine(const struct ref *ref, struct vm_parts *p,
     return host_ctx.machine->start(&spec, d, err);
 }
 
+static void record_boot(struct tx *tx, const struct ref *ref, struct vm_parts *p)
+    REQUIRES(db_mutex)
+{
+    const char *key = "machine", *machine = p->machine;
+    struct map_string_string *platform = &p->vm->platform;
+    const struct ty *ty = schema_classes[CLASS_VM].fields[F_VM_PLATFORM].ty;
+    AUTO(free_str) char *copy = str_dup(machine); /* it may lie in the map itself */
+    machine = copy;
+    (void)map_put(ty, platform, &key, &machine);
+    AUTO(free_str) char *text = boot_record_text(p->vm);
+    tx_set_str(tx, ref, CLASS_VM, F_VM_LAST_BOOTED_RECORD, text);
+}
+
 /* Say that the machine runs. The VM may have been destroyed meanwhile: power_state_reset, then destroy. */
 static int record_start(struct call *call, const struct ref *ref, bool paused,
                         struct vm_parts *p, struct err *err)
 {
     struct tx *tx = call_tx(call);
-    release_memory(p);
+    vm_parts_release(p);
     if (!call_get(CLASS_VM, ref, err)) {
         tx_abort(tx);
         return -1;
@@ -282,6 +300,7 @@ static int record_start(struct call *call, const struct ref *ref, bool paused,
     tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, p->domid);
     vm_records_live(tx, ref, paused ? VM_POWER_STATE_PAUSED : VM_POWER_STATE_RUNNING);
     tx_map_put_str(tx, ref, CLASS_VM, F_VM_PLATFORM, "machine", p->machine);
+    record_boot(tx, ref, p);
     message_add_vm(tx, MESSAGE_VM_STARTED, ref);
     return tx_commit(tx, err);
 }
@@ -303,11 +322,11 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
 {
     AUTO(vm_parts_done) struct vm_parts parts = { 0 };
     struct deadline d = deadline_sooner(&call->deadline, START_TIMEOUT_US);
-    if (build_machine(ref, &parts, &d, err)) {
+    if (vm_machine_build(ref, &parts, &d, err)) {
         if (parts.vm)
             IGNORE(disks_stop(parts.vm->uuid, NULL)); /* the next start tries again */
         db_lock();
-        release_memory(&parts);
+        vm_parts_release(&parts);
         db_unlock();
         return parts.vm ? vm_say_ref(err, parts.vm->uuid, ref) : -1;
     }
@@ -320,7 +339,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
     if (rc == 0)
         return 0;
     db_lock();
-    release_memory(&parts);
+    vm_parts_release(&parts);
     db_unlock();
     AUTO(err_done) struct err second = { 0 };
     if (power_off(ref, "VM.start failed", MESSAGE_VM_NONE, &second)) {

@@ -13,6 +13,7 @@
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
 #include "ops/vif.h"
+#include "ops/vm_memory.h"
 
 bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE])
 {
@@ -95,6 +96,19 @@ static void set_devices(struct tx *tx, const struct vm_rec *vm, bool attached)
         vm_records_attached(tx, CLASS_VIF, &vm->VIFs.v[i], attached);
 }
 
+/* What may be done with them has changed. */
+static void refresh_devices(struct tx *tx, const struct vm_rec *vm) REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < vm->VBDs.n; i++) {
+        struct ref vdi = ((const struct vbd_rec *)db_get(CLASS_VBD, &vm->VBDs.v[i]))->VDI;
+        op_refresh(tx, CLASS_VBD, &vm->VBDs.v[i]);
+        if (!ref_is_null(&vdi))
+            op_refresh(tx, CLASS_VDI, &vdi);
+    }
+    for (size_t i = 0; i < vm->VIFs.n; i++)
+        op_refresh(tx, CLASS_VIF, &vm->VIFs.v[i]);
+}
+
 /* started: just now; else what runs is adopted, and only what is volatile is said again. */
 static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live, bool started)
     REQUIRES(db_mutex)
@@ -137,11 +151,12 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
     struct ref host = db_host_ref();
     bool was_live = vm->power_state == VM_POWER_STATE_RUNNING
                     || vm->power_state == VM_POWER_STATE_PAUSED;
+    bool slept = vm->power_state == VM_POWER_STATE_SUSPENDED;
     tx_set_enum(tx, ref, CLASS_VM, F_VM_POWER_STATE, power_state);
     tx_set_ref(tx, ref, CLASS_VM, F_VM_RESIDENT_ON, &host);
-    if (!was_live) {
-        if (vm->domid < 0)
-            tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, vm_next_domid());
+    if (!was_live && vm->domid < 0)
+        tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, vm_next_domid());
+    if (!was_live && !slept) {
         tx_set_int(tx, ref, CLASS_VM, F_VM_MEMORY_TARGET, vm->memory_dynamic_max);
     }
     set_metrics(tx, vm, true, !was_live);
@@ -151,12 +166,15 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
         make_console(tx, ref, CONSOLE_PROTOCOL_RFB);
         make_console(tx, ref, CONSOLE_PROTOCOL_VT100);
     }
-    if (!was_live) /* a device made since the start waits for the next one */
+    if (!was_live && !slept) /* a device made since the start waits for the next one */
         set_devices(tx, vm, true);
+    else if (slept)
+        refresh_devices(tx, vm);
     vm_refresh(tx, ref);
 }
 
-void vm_records_halted(struct tx *tx, const struct ref *ref)
+/* It runs nowhere. */
+static void gone(struct tx *tx, const struct ref *ref, int power_state) REQUIRES(db_mutex)
 {
     const struct vm_rec *vm = db_get(CLASS_VM, ref);
     struct ref none = REF_NULL;
@@ -171,10 +189,22 @@ void vm_records_halted(struct tx *tx, const struct ref *ref)
     }
     if (vm->power_state != VM_POWER_STATE_HALTED)
         set_metrics(tx, vm, false, false);
-    tx_set_enum(tx, ref, CLASS_VM, F_VM_POWER_STATE, VM_POWER_STATE_HALTED);
+    tx_set_enum(tx, ref, CLASS_VM, F_VM_POWER_STATE, power_state);
     tx_set_ref(tx, ref, CLASS_VM, F_VM_RESIDENT_ON, &none);
     tx_set_int(tx, ref, CLASS_VM, F_VM_DOMID, -1);
-    set_devices(tx, vm, false);
+}
+
+void vm_records_halted(struct tx *tx, const struct ref *ref)
+{
+    gone(tx, ref, VM_POWER_STATE_HALTED);
+    set_devices(tx, db_get(CLASS_VM, ref), false);
+    vm_refresh(tx, ref);
+}
+
+void vm_records_suspended(struct tx *tx, const struct ref *ref)
+{
+    gone(tx, ref, VM_POWER_STATE_SUSPENDED);
+    refresh_devices(tx, db_get(CLASS_VM, ref));
     vm_refresh(tx, ref);
 }
 
@@ -193,5 +223,9 @@ int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
         message_add_vm(tx, say, vm);
     if (rec)
         vm_records_halted(tx, vm);
-    return tx_commit(tx, err);
+    if (tx_commit(tx, err))
+        return -1;
+    (void)FAILPOINT("vm.teardown.recorded");
+    vm_memory_forget(vm);
+    return 0;
 }

@@ -144,6 +144,24 @@ int vm_spec_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
     return 0;
 }
 
+/* The machine is to be what another was, whose memory it gets: devices that were plugged into that one are where they were. */
+static void be_the_same(const struct memory_head *h, struct vm_spec *out)
+{
+    out->incoming = true;
+    out->vcpus = h->vcpus;
+    out->disk_ports = h->disk_ports;
+    out->nic_ports = h->nic_ports;
+    for (unsigned i = 0; i < out->n_disks; i++) {
+        const struct memory_device *d = memory_head_device(h, false, out->disks[i].slot);
+        if (d)
+            out->disks[i].bus = d->bus;
+    }
+    for (unsigned i = 0; i < out->n_nics; i++) {
+        const struct memory_device *d = memory_head_device(h, true, out->nics[i].slot);
+        out->nics[i].no_rom = d && !d->has_rom;
+    }
+}
+
 static int add_disk(const struct vm_rec *vm, const struct vm_part_disk *part,
                     const char *order, struct vm_spec *out, struct err *err)
 {
@@ -267,5 +285,7 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
     for (size_t i = 0; i < p->n_nics; i++)
         if (add_nic(&p->nics[i], order, out, err))
             return -1;
+    if (p->memory)
+        be_the_same(p->memory, out);
     return 0;
 }

@@ -102,6 +102,7 @@ static int mark(const struct ref *vm, const char *why, int state, bool rebooted,
     struct tx *tx = daemon_tx(why);
     const struct vm_rec *rec = db_get(CLASS_VM, vm);
     if (!rec || rec->power_state == VM_POWER_STATE_HALTED
+        || rec->power_state == VM_POWER_STATE_SUSPENDED
         || (!held && rec->current_operations.n > 0))
         return tx_commit(tx, err);
     message_add_vm(tx, say, vm);

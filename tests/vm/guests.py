@@ -382,14 +382,15 @@ def check_whole(daemon, api):
         if record["is_a_template"] or record["is_control_domain"]:
             continue
         running = record["power_state"] in ("Running", "Paused")
-        assert record["power_state"] in ("Running", "Paused", "Halted")
+        sleeps = record["power_state"] == "Suspended"
+        assert (record["suspend_VDI"] != "OpaqueRef:NULL") == sleeps
         assert record["current_operations"] == {}, record
         assert (record["resident_on"] != "OpaqueRef:NULL") == running
         assert len(record["consoles"]) == (2 if running else 0)
         assert (int(record["domid"]) >= 0) == running
         for cls, refs in (("VBD", record["VBDs"]), ("VIF", record["VIFs"])):
             for ref in refs:
-                assert running or not api.call(cls + ".get_currently_attached", ref)
+                assert running or sleeps or not api.call(cls + ".get_currently_attached", ref)
     vdis = api.call("VDI.get_all_records").values()
     folder = daemon.state / "pending"
     inner = [n for n in files_below(folder) if (folder / n).read_text().endswith(" inner")]

@@ -174,7 +174,24 @@ def insert(daemon, api):
     return vm, lambda api: api.call("VBD.insert", vbd, iso)
 
 
-OPERATIONS = [plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
+def suspend(daemon, api):
+    vm = running(daemon, api)
+    return vm, lambda api: api.call("VM.suspend", vm.ref)
+
+
+def resume(daemon, api):
+    vm, act = suspend(daemon, api)
+    act(api)
+    return vm, lambda api: api.call("VM.resume", vm.ref, False, False)
+
+
+def end_suspended(daemon, api):
+    vm, act = suspend(daemon, api)
+    act(api)
+    return vm, lambda api: api.call("VM.hard_shutdown", vm.ref)
+
+
+OPERATIONS = [suspend, resume, end_suspended, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
               hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_clone,
               snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
@@ -336,6 +353,52 @@ def test_die_at_every_point(world, operation):
 def test_die_after_the_guest_is_off(world, operation):
     assert die_at(world, operation, SLOW[operation])
     world.reached.add(SLOW[operation])
+
+
+def same_memory(vm, want=None):
+    """What the guest has in its memory and on its disk is what it had: its sum."""
+    with vm.serial() as line:
+        line.send("")  # it may be in the middle of one
+        got = line.ask("sh busybox md5sum /random", r"([0-9a-f]{32})  /random\r$").group(1)
+        assert want in (None, got)
+        line.ask("sum", r"SUM [0-9a-f]{8}\r$")
+    return got
+
+
+def test_a_guest_sleeps_or_goes_on(world):
+    """The daemon dies while the memory of a guest is stored, and while it is brought back: it sleeps or it runs, and has what
+    it had."""
+    points = [("vm.memory.disk", "vm.resume.built"), ("machine.save.begun", "machine.load.begun"),
+              ("vm.suspend.saved", "vm.resume.loaded"), ("vm.suspend.recorded", "vm.resume.recorded"),
+              ("memory.streamed", "vm.resume.running")]
+    with world.restart() as api:
+        vm = tiny(world.daemon, api)
+        with vm.serial() as line:
+            line.ask("write 5", r"WROTE 5\r$")
+            line.ask("sh busybox dd if=/dev/urandom of=/random bs=65536 count=16 2>/dev/null", r"SH 0\r$")
+        want = same_memory(vm)
+    for asleep, awake in points:
+        for point, call in (asleep, ("suspend",)), (awake, ("resume", False, False)):
+            with world.restart(point + ":exit") as vm.api:
+                if vm.state() == ("Suspended" if call[0] == "suspend" else "Running"):
+                    continue  # the death before came after the deed
+                with pytest.raises((AssertionError, OSError)):
+                    vm.call(*call)
+                assert world.daemon.wait_death() == -9
+            world.reached.add(point)
+            with world.restart() as vm.api:
+                guests.check_whole(world.daemon, vm.api)
+                if vm.state() == "Running":
+                    same_memory(vm, want)
+                    if call[0] == "suspend":
+                        vm.call("suspend")
+                assert guests.content(world.daemon, vm.api, vm.disks[0], MIB) == guests.pattern(5)
+                if vm.state() == "Suspended" and call[0] == "resume":
+                    vm.call("resume", False, False)
+    with world.restart() as api:
+        vm.api = api
+        same_memory(vm, want)
+        clear(world.daemon, api)
 
 
 def fail_to_start(world, plan):
