@@ -7,7 +7,6 @@ NOT_YET("MACHINES", "suspending to disk and resuming", [
 ])
 
 NOT_YET("MACHINES", "snapshots of machines, and their schedules", [
-    "VM.checkpoint",
     "VM.set_snapshot_schedule",
     "VMSS.snapshot_now",
 ])

@@ -371,7 +371,9 @@ TEST(no_point_is_forgotten)
         /* Where the file system cannot clone; and those that tests/vm/test_crash_points.py comes by. */
         bool known = str_eq(name, "sr.copy.chunk") || str_starts(name, "machine.plug.")
                      || str_starts(name, "machine.unplug.")
-                     || str_starts(name, "machine.medium.") || str_starts(name, "disks.");
+                     || str_starts(name, "machine.medium.") || str_starts(name, "disks.")
+                     || str_starts(name, "machine.save.")
+                     || str_starts(name, "machine.load.");
 
         for (size_t i = 0; i < ARRAY_SIZE(machine_points); i++)
             known = known || str_eq(name, machine_points[i].point);

@@ -43,6 +43,7 @@ static const struct vm_rule vm_rules[] = {
       ~UINT64_C(0) },
     { VM_OPERATIONS_HARD_REBOOT, RUNNING | PAUSED, true, false, ~UINT64_C(0) },
     { VM_OPERATIONS_POWER_STATE_RESET, ANY, true, false, ~UINT64_C(0) },
+    { VM_OPERATIONS_CHECKPOINT, RUNNING, true, false, 0 },
     { VM_OPERATIONS_SUSPEND, RUNNING, true, false, 0 },
     { VM_OPERATIONS_RESUME, SUSPENDED, true, false, 0 },
     { VM_OPERATIONS_RESUME_ON, SUSPENDED, true, false, 0 },

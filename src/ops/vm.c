@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* VMs as objects: create, destroy, clone, copy, provision, and the fields that have rules. */
 #include "ops/vm.h"
+#include "ops/vm_memory.h"
 
 #include <string.h>
 
@@ -114,7 +115,7 @@ int vm_create(struct call *call, void *record, struct ref *result, struct err *e
     return tx_commit(tx, err);
 }
 
-int vm_destroy(struct call *call, const struct ref *self, struct err *err)
+static int destroy_records(struct call *call, const struct ref *self, struct err *err)
 {
     char text[REF_TEXT_SIZE];
     ref_text(self, text);
@@ -156,6 +157,19 @@ int vm_destroy(struct call *call, const struct ref *self, struct err *err)
             tx_destroy(tx, &metrics);
     }
     return tx_commit(tx, err);
+}
+
+/* The memory of a checkpoint goes with it. */
+int vm_destroy(struct call *call, const struct ref *self, struct err *err)
+{
+    struct ref memory;
+    if (vm_memory_disown(self, &memory, err))
+        return -1;
+    (void)FAILPOINT("vm.destroy.disowned");
+    int rc = destroy_records(call, self, err);
+    (void)FAILPOINT("vm.destroy.recorded");
+    vm_memory_disowned(call, &memory, rc == 0);
+    return rc;
 }
 
 /* ---- clone and copy -------------------------------------------------------------------------------- */

@@ -157,6 +157,36 @@ void vm_memory_settle(void)
     vec_done(&stale);
 }
 
+int vm_memory_disown(const struct ref *vm, struct ref *vdi_out, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    char volume[UUID_TEXT_SIZE] = "";
+    db_lock();
+    const struct vm_rec *rec = db_get(CLASS_VM, vm);
+    const struct vdi_rec *vdi = rec ? db_get(CLASS_VDI, &rec->suspend_VDI) : NULL;
+    *vdi_out = vdi ? rec->suspend_VDI : REF_NULL;
+    struct ref sr_ref = vdi ? vdi->SR : REF_NULL;
+    if (vdi)
+        storage_volume(vdi, volume);
+    db_unlock();
+    if (!vdi)
+        return 0;
+    return storage_sr(&sr_ref, &sr, err)
+                   || storage_pending_begin(volume, &sr, STORAGE_FOR_VM, NULL, err)
+               ? -1
+               : 0;
+}
+
+void vm_memory_disowned(struct call *call, const struct ref *vdi, bool gone)
+{
+    if (ref_is_null(vdi))
+        return;
+    if (gone)
+        drop_disk(call, vdi);
+    else
+        storage_owned(vdi, 1);
+}
+
 /* ---- saving -------------------------------------------------------------------------------------------- */
 
 /* Where each device is, by its slot: their records may be others when the memory is used. */
@@ -256,6 +286,10 @@ static int stream_out(struct saving *s, const struct ref *vm, bool live, uint64_
     int rc = describe(vm, m->uuid, head, &cause);
     if (rc == 0)
         rc = host_ctx.machine->save(m->uuid, &how, &m->saved, &s->call->deadline, &cause);
+    if (rc == 0 && live) { /* before anything else: it stands still */
+        struct deadline d = deadline_in(END_US);
+        rc = host_ctx.machine->go(m->uuid, &d, &cause);
+    }
     close_fd(&fd); /* the stream ends when nobody has the machine's end any more */
     if (rc) {
         (void)memory_image_written(stream, NULL, err);

@@ -29,6 +29,11 @@ int vm_memory_head(const struct ref *vdi, struct memory_head *out, struct err *e
 void vm_memory_forget(const struct ref *vm) EXCLUDES(db_mutex);
 /* The same of all, at start. */
 void vm_memory_settle(void) EXCLUDES(db_mutex);
+/* The VM's record is about to go, and its memory with it: *vdi_out, null if it has none. Then, whether it went. */
+int vm_memory_disown(const struct ref *vm, struct ref *vdi_out, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
+void vm_memory_disowned(struct call *call, const struct ref *vdi, bool gone)
+    EXCLUDES(db_mutex);
 /* Is the disk the memory of a VM that is suspended, or of a checkpoint? */
 bool vm_memory_kept(const struct ref *vdi) REQUIRES(db_mutex);
 /* Bring a suspended VM back, paused or not. */

@@ -14,11 +14,16 @@
 #include "ops/host_ctx.h"
 #include "ops/snapshot.h"
 #include "ops/vm.h"
+#include "ops/vm_memory.h"
 
 #define OFF_TIMEOUT_US (30 * US_PER_SEC)
 
-/* The disks of a VM that take part, each with the VBD it hangs on. */
+/* The disks of a VM that take part, each with the VBD it hangs on; and its memory. */
 struct parts {
+    struct ref memory; /* null: none */
+    struct machine_saved saved;
+    bool split;
+    struct memory_head head; /* revert */
     struct snapshot_disk disks[VMSPEC_DISKS_MAX];
     struct ref vbds[VMSPEC_DISKS_MAX];
     size_t n;
@@ -114,7 +119,7 @@ static void put_info(struct vm_rec *snap, const char *key, const char *val)
 }
 
 static struct ref record_vm(struct tx *tx, const struct ref *ref, const struct vm_rec *vm,
-                            const char *name) REQUIRES(db_mutex)
+                            const char *name, const struct parts *p) REQUIRES(db_mutex)
 {
     struct vm_rec *snap = call_copy_fresh(CLASS_VM, vm);
     const struct enum_def *states =
@@ -122,7 +127,8 @@ static struct ref record_vm(struct tx *tx, const struct ref *ref, const struct v
     str_put(&snap->name_label, name);
     put_info(snap, "power-state-at-snapshot", states->values[vm->power_state]);
     put_info(snap, "disk-snapshot-type", "crash_consistent");
-    snap->power_state = VM_POWER_STATE_HALTED;
+    snap->power_state = ref_is_null(&p->memory) ? VM_POWER_STATE_HALTED
+                                                : VM_POWER_STATE_SUSPENDED;
     snap->is_a_template = true;
     snap->is_default_template = false;
     snap->is_a_snapshot = true;
@@ -130,7 +136,7 @@ static struct ref record_vm(struct tx *tx, const struct ref *ref, const struct v
     snap->snapshot_time = clock_wall_us();
     snap->resident_on = REF_NULL;
     snap->scheduled_to_be_resident_on = REF_NULL;
-    snap->suspend_VDI = REF_NULL;
+    snap->suspend_VDI = p->memory;
     snap->guest_metrics = REF_NULL;
     snap->domid = -1;
     value_done(schema_classes[CLASS_VM].fields[F_VM_BLOBS].ty, &snap->blobs);
@@ -171,6 +177,22 @@ static void copy_devices(struct tx *tx, const struct vm_rec *vm, const struct re
     }
 }
 
+/* A guest that wrote faster than its memory could be stored was slowed down: whoever waits for the task learns it. */
+static void tell_slowed(struct tx *tx, const struct call *call, const struct ref *snap,
+                        const struct machine_saved *saved) REQUIRES(db_mutex)
+{
+    AUTO(free_str) char *percent = str_fmt("%u", saved->slowed_percent);
+    if (!saved->slowed_percent && !saved->hurried)
+        return;
+    tx_map_put_str(tx, snap, CLASS_VM, F_VM_SNAPSHOT_INFO, "guest-slowed-percent", percent);
+    if (saved->hurried)
+        tx_map_put_str(tx, snap, CLASS_VM, F_VM_SNAPSHOT_INFO, "guest-stopped-early",
+                       "true");
+    if (call->async && db_get(CLASS_TASK, &call->task))
+        tx_map_put_str(tx, &call->task, CLASS_TASK, F_TASK_OTHER_CONFIG,
+                       "guest-slowed-percent", percent);
+}
+
 static int record_snapshot(struct call *call, const struct ref *ref, const char *name,
                            struct parts *p, struct ref *result, struct err *err)
 {
@@ -180,8 +202,11 @@ static int record_snapshot(struct call *call, const struct ref *ref, const char 
         tx_abort(tx);
         return -1;
     }
-    struct ref snap = record_vm(tx, ref, vm, name);
+    struct ref snap = record_vm(tx, ref, vm, name, p);
     copy_devices(tx, vm, &snap, p);
+    tell_slowed(tx, call, &snap, &p->saved);
+    if (!ref_is_null(&p->memory))
+        op_refresh(tx, CLASS_VDI, &p->memory);
     tx_set_ref(tx, ref, CLASS_VM, F_VM_PARENT, &snap);
     op_refresh(tx, CLASS_VM, &snap);
     if (tx_commit(tx, err))
@@ -209,6 +234,63 @@ int op_vm_snapshot(struct call *call, const struct vm_snapshot_args *a, struct r
         rc = record_snapshot(call, &a->vm, a->new_name, p, result, err);
         (void)FAILPOINT("vm.snapshot.recorded");
         snapshot_end(p->disks, p->n, rc == 0);
+    }
+    let_go(call, p);
+    return rc;
+}
+
+/* ---- VM.checkpoint -------------------------------------------------------------------------------------- */
+
+/* The machine stands still. */
+static int split_disks(void *arg, struct err *err)
+{
+    struct parts *p = arg;
+    if (snapshot_split(p->disks, p->n, err))
+        return -1;
+    p->split = true;
+    return 0;
+}
+
+static int checkpoint_failed(const struct ref *vm, struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    if (!str_eq(err->code, ERR_VM_NON_SUSPENDABLE))
+        return -1;
+    AUTO(free_str) char *why = err_text(err);
+    ref_text(vm, text);
+    err_done(err);
+    (void)err_set(err, ERR_VM_CHECKPOINT_SUSPEND_FAILED, text);
+    return err_detail(err, "%s", why);
+}
+
+int op_vm_checkpoint(struct call *call, const struct vm_checkpoint_args *a,
+                     struct ref *result, struct err *err)
+{
+    AUTO(free_ptr) struct parts *p = mem_alloc(sizeof(*p));
+    struct vm_memory memory;
+    db_lock();
+    const struct vm_rec *vm = call_get(CLASS_VM, &a->vm, err);
+    if (vm)
+        collect(vm, NULL, p);
+    db_unlock();
+    if (!vm)
+        return -1;
+    int rc = hold_disks(call, p, "snapshot", err);
+    if (rc == 0 && vm_memory_save(call, &a->vm, true, split_disks, p, &memory, err)) {
+        if (p->split)
+            snapshot_end(p->disks, p->n, false);
+        rc = checkpoint_failed(&a->vm, err);
+    } else if (rc == 0) {
+        p->memory = memory.vdi;
+        p->saved = memory.saved;
+        (void)FAILPOINT("vm.checkpoint.saved");
+        rc = record_snapshot(call, &a->vm, a->new_name, p, result, err);
+        (void)FAILPOINT("vm.checkpoint.recorded");
+        snapshot_end(p->disks, p->n, rc == 0);
+        if (rc == 0)
+            storage_owned(&memory.vdi, 1);
+        else
+            vm_memory_undo(call, &memory);
     }
     let_go(call, p);
     return rc;
@@ -271,6 +353,14 @@ static void plan_back(const struct vm_rec *snap, struct parts *p) REQUIRES(db_mu
     }
 }
 
+/* Was the device in the machine whose memory comes back? */
+static bool had(const struct parts *p, bool is_nic, const char *at)
+{
+    unsigned slot;
+    return !ref_is_null(&p->memory) && vm_device_position(at, &slot)
+           && memory_head_device(&p->head, is_nic, slot);
+}
+
 /* The VM's devices become those of the snapshot, on its own disks. A disk added since stays, attached to nothing. */
 static void take_devices(struct tx *tx, const struct ref *ref, const struct vm_rec *snap,
                          const struct parts *p) REQUIRES(db_mutex)
@@ -295,6 +385,7 @@ static void take_devices(struct tx *tx, const struct ref *ref, const struct vm_r
                 vbd->VDI = p->disks[k].kind == SNAPSHOT_BACK ? p->disks[k].of
                                                              : p->disks[k].made;
         vbd->VM = *ref;
+        vbd->currently_attached = had(p, false, vbd->userdevice);
         struct ref made = tx_create(tx, CLASS_VBD, vbd, NULL);
         op_refresh(tx, CLASS_VBD, &made);
     }
@@ -302,6 +393,7 @@ static void take_devices(struct tx *tx, const struct ref *ref, const struct vm_r
         struct vif_rec *vif = call_copy_fresh(CLASS_VIF,
                                               db_get(CLASS_VIF, &snap->VIFs.v[i]));
         vif->VM = *ref;
+        vif->currently_attached = had(p, true, vif->device);
         struct ref made = tx_create(tx, CLASS_VIF, vif, NULL);
         op_refresh(tx, CLASS_VIF, &made);
     }
@@ -323,9 +415,42 @@ static int record_back(struct call *call, const struct ref *vm, const struct ref
         record_free(c, copy);
     }
     take_devices(tx, vm, db_get(CLASS_VM, snapshot), p);
+    if (!ref_is_null(&p->memory)) {
+        snap = db_get(CLASS_VM, snapshot);
+        tx_set_str(tx, vm, CLASS_VM, F_VM_LAST_BOOTED_RECORD, snap->last_booted_record);
+        tx_set_ref(tx, vm, CLASS_VM, F_VM_SUSPEND_VDI, &p->memory);
+        vm_records_suspended(tx, vm);
+        op_refresh(tx, CLASS_VDI, &p->memory);
+    }
     tx_set_ref(tx, vm, CLASS_VM, F_VM_PARENT, snapshot);
     op_refresh(tx, CLASS_VM, vm);
     return tx_commit(tx, err);
+}
+
+/* A checkpoint keeps its memory; the VM gets a disk that shares it. */
+static int take_memory(struct call *call, const struct ref *vdi, struct parts *p,
+                       struct err *err)
+{
+    if (ref_is_null(vdi))
+        return 0;
+    if (vm_memory_head(vdi, &p->head, err)
+        || op_begin(CLASS_VDI, vdi, "clone", &call->task, err))
+        return -1;
+    int rc = snapshot_clone(call, vdi, true, 0, 0.5, &p->memory, err);
+    (void)FAILPOINT("vm.revert.memory");
+    op_end(CLASS_VDI, vdi, &call->task);
+    return rc;
+}
+
+static void end_memory(struct call *call, const struct parts *p, bool committed)
+{
+    AUTO(err_done) struct err why = { 0 };
+    if (ref_is_null(&p->memory))
+        return;
+    if (committed)
+        storage_owned(&p->memory, 1);
+    else
+        IGNORE(storage_destroy_vdi(call, &p->memory, &why));
 }
 
 static int revert_disks(struct call *call, const struct ref *vm, const struct ref *snapshot,
@@ -334,10 +459,13 @@ static int revert_disks(struct call *call, const struct ref *vm, const struct re
     AUTO(free_ptr) struct parts *p = mem_alloc(sizeof(*p));
     db_lock();
     const struct vm_rec *snap = call_get(CLASS_VM, snapshot, err);
+    struct ref memory = snap ? snap->suspend_VDI : REF_NULL;
     if (snap)
         plan_back(snap, p);
     db_unlock();
     int rc = snap ? hold_disks(call, p, "clone", err) : -1;
+    if (rc == 0)
+        rc = take_memory(call, &memory, p, err);
     if (rc == 0)
         rc = snapshot_split(p->disks, p->n, err);
     if (rc == 0) {
@@ -346,6 +474,7 @@ static int revert_disks(struct call *call, const struct ref *vm, const struct re
         (void)FAILPOINT("vm.revert.recorded");
         snapshot_end(p->disks, p->n, rc == 0);
     }
+    end_memory(call, p, rc == 0);
     let_go(call, p);
     return rc;
 }

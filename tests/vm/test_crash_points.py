@@ -191,7 +191,24 @@ def end_suspended(daemon, api):
     return vm, lambda api: api.call("VM.hard_shutdown", vm.ref)
 
 
-OPERATIONS = [suspend, resume, end_suspended, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
+def checkpoint(daemon, api):
+    vm = running(daemon, api)
+    return vm, lambda api: api.call("VM.checkpoint", vm.ref, "the checkpoint")
+
+
+def revert_memory(daemon, api):
+    vm, act = checkpoint(daemon, api)
+    snap = act(api)
+    return vm, lambda api: api.call("VM.revert", snap)
+
+
+def checkpoint_destroy(daemon, api):
+    vm, act = checkpoint(daemon, api)
+    snap = act(api)
+    return vm, lambda api: api.call("VM.destroy", snap)
+
+
+OPERATIONS = [suspend, resume, end_suspended, checkpoint, revert_memory, checkpoint_destroy, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
               hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_clone,
               snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
@@ -203,7 +220,7 @@ def clear(daemon, api):
     for ref, record in api.call("VM.get_all_records").items():
         if record["is_default_template"] or record["is_control_domain"]:
             continue
-        if record["power_state"] != "Halted":
+        if record["power_state"] != "Halted" and not record["is_a_snapshot"]:
             api.call("VM.hard_shutdown", ref)
         api.call("VM.destroy", ref)
     for ref, record in api.call("VDI.get_all_records").items():

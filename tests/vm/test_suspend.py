@@ -146,3 +146,67 @@ def test_refusals(world):
         api.call("pool.set_suspend_image_SR", pool, sr)
         vm.remove()
         guests.check_whole(world, api)
+
+
+# Writes to its memory and its disk all the time, always one number to both: what comes back must be of one moment.
+LOAD = ('i=0; while :; do i=$((i+1)); echo $i >/number; printf "%08d" $i | '
+        'busybox dd of=/dev/vda bs=512 count=1 conv=sync,notrunc,fsync 2>/dev/null; done')
+
+
+def both(line):
+    """The number in the guest's memory while nothing changes it, and the one on its disk."""
+    line.ask("sh kill -STOP $(cat /load); busybox sleep 0.2", r"^SH 0\r$")
+    here = int(line.ask("sh echo HERE $(cat /number)", r"^HERE (\d+)\r$").group(1))
+    line.ask("sh echo 3 >/proc/sys/vm/drop_caches", r"^SH 0\r$")
+    disk = int(line.ask("sh echo DISK $(busybox dd if=/dev/vda bs=8 count=1 2>/dev/null)", r"^DISK 0*(\d+)\r$").group(1))
+    line.ask("sh kill -CONT $(cat /load)", r"^SH 0\r$")
+    return here, disk
+
+
+def test_checkpoint_under_load(world):
+    """The guest stands still for a moment only; on the way back its memory and its disk are of one moment, and it runs on."""
+    with world.api() as api:
+        vm = guests.Guest(world, api, "loaded")
+        one = vm.add_disk(userdevice="0")[0]
+        line = vm.start_up()
+        total = fill_memory(line)
+        line.ask("sh sh -c '%s' >/dev/null 2>&1 & echo $! >/load" % LOAD, r"^SH 0\r$")
+        guests.until("some load", lambda: both(line)[0] > 3)
+        task = api.call("Async.VM.checkpoint", vm.ref, "the checkpoint")
+        guests.until("the task", lambda: api.call("task.get_status", task) != "pending")
+        assert api.call("task.get_status", task) == "success", api.call("task.get_error_info", task)
+        [snap] = vm.get("snapshots")
+        record = api.call("VM.get_record", snap)
+        assert (record["power_state"], record["is_a_snapshot"]) == ("Suspended", True)
+        assert record["snapshot_info"]["power-state-at-snapshot"] == "Running"
+        assert {"revert", "clone", "destroy"} <= set(record["allowed_operations"])
+        assert api.fails("VM.resume", snap, False, False).code == "VM_IS_TEMPLATE"
+        assert api.fails("VDI.destroy", record["suspend_VDI"]).code == "VDI_IN_USE"
+        assert vm.state() == "Running"
+        here, disk = both(line)
+        assert here >= disk >= here - 1
+        line.ask("sh rm /random", r"^SH 0\r$")
+        for _ in range(2):  # a checkpoint can be gone back to again and again
+            api.call("VM.revert", snap)
+            assert vm.state() == "Suspended"
+            guests.check_whole(world, api)
+            vm.call("resume", False, False)
+            line = vm.serial()
+            line.send("")
+            assert memory(line) == total
+            then, on_disk = both(line)
+            assert then < here + 1000 and then >= on_disk >= then - 1
+            guests.until("it runs on", lambda: both(line)[0] > then)
+            line.ask("sh rm /random", r"^SH 0\r$")
+        vm.call("hard_shutdown")
+        clone = api.call("VM.clone", snap, "of a checkpoint")
+        assert api.call("VM.get_power_state", clone) == "Halted"
+        for ref in (clone, snap):
+            vdis = [api.call("VBD.get_VDI", b) for b in api.call("VM.get_VBDs", ref)]
+            api.call("VM.destroy", ref)
+            for vdi in vdis:
+                api.call("VDI.destroy", vdi)
+        assert [v for v in api.call("VDI.get_all_records").values() if v["type"] == "suspend"] == []
+        assert api.call("VDI.get_virtual_size", one)
+        vm.remove()
+        guests.check_whole(world, api)
