@@ -20,6 +20,7 @@
 #include "host/machine_reg.h"
 
 #define LOOK_US        (US_PER_SEC / 2)
+#define FINAL_US       (US_PER_SEC / 1000)
 #define UNDO_US        (30 * US_PER_SEC)
 #define STANDSTILL_MS  50
 #define STANDSTILL_MAX 2000000 /* what QEMU takes */
@@ -186,6 +187,25 @@ static int switch_over(struct save *s, const struct deadline *d, struct err *err
     return wait_past(s, MACHINE_MIGRATION_WAITS, d, err);
 }
 
+/* QEMU says that it is done a moment before it can be told to go on, and nothing says when it can. */
+static int finalized(const char *uuid, const struct deadline *d, struct err *err)
+{
+    for (;;) {
+        struct deadline soon = deadline_sooner(d, FINAL_US);
+        json_t *now = NULL;
+        bool still;
+
+        if (machine_qemu_command(uuid, "query-status", NULL, -1, &now, d, err) < 0)
+            return -1;
+        still = str_eq(json_string_value(json_object_get(now, "status")), "finish-migrate");
+        json_decref(now);
+        if (!still)
+            return 0;
+        if (deadline_poll(&soon, -1, 0) < 0 && (errno != ETIMEDOUT || deadline_passed(d)))
+            return machine_reg_late("finish", err);
+    }
+}
+
 static int transfer(struct save *s, const struct deadline *d, struct err *err)
 {
     AUTO(err_done) struct err cause = { 0 };
@@ -203,7 +223,7 @@ static int transfer(struct save *s, const struct deadline *d, struct err *err)
     at = wait_past(s, MACHINE_MIGRATION_NONE, d, err);
     if (at == MACHINE_MIGRATION_WAITS)
         at = switch_over(s, d, err);
-    return at < 0 ? -1 : 0;
+    return at < 0 ? -1 : finalized(s->uuid, d, err);
 }
 
 static bool is_over(const char *status)
@@ -236,7 +256,7 @@ static int end_stream(const char *uuid, const struct deadline *d, struct err *er
 
 int machine_save_undo(const char *uuid, const struct deadline *d, struct err *err)
 {
-    if (end_stream(uuid, d, err) < 0)
+    if (end_stream(uuid, d, err) < 0 || finalized(uuid, d, err) < 0)
         return -1;
     return command(uuid, "cont", NULL, d, err);
 }
