@@ -419,6 +419,25 @@ bool rbac_allows_door(const struct session *s, uint8_t roles_of_door,
     return good;
 }
 
+bool rbac_owns_task(const struct session *s, const struct ref *task)
+{
+    const struct ty *ty = schema_classes[CLASS_SESSION].fields[F_SESSION_TASKS].ty;
+    if (rbac_allows_door(s, ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR, RBAC_ANY_TASK))
+        return true;
+    bool own = false;
+    db_lock();
+    const struct session_rec *mine = db_get(CLASS_SESSION, &s->ref);
+    for (struct db_iter it = db_first(CLASS_SESSION); mine && it.rec && !own;
+         db_next(&it)) {
+        const struct session_rec *other = it.rec;
+        own = str_eq(other->auth_user_name, mine->auth_user_name)
+              && str_eq(other->auth_user_sid, mine->auth_user_sid)
+              && set_find(ty, &other->tasks, task) != SIZE_MAX;
+    }
+    db_unlock();
+    return own;
+}
+
 bool rbac_limited_to_objects(const struct session *s)
 {
     const struct serai_token_rec *t = ref_is_null(&s->token)

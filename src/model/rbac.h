@@ -39,6 +39,10 @@ int rbac_check_record(const struct session *s, enum class_id cls, const void *re
 /* May it use a door of HTTP? roles: of whom may; permission: "http/get_rrd". */
 bool rbac_allows_door(const struct session *s, uint8_t roles, const char *permission)
     EXCLUDES(db_mutex);
+/* A task is its user's: may the session cancel, destroy or change it? Those who may with any task, and every session of the
+ * user whose session it belongs to, while there is that one. */
+#define RBAC_ANY_TASK "task.destroy/any"
+bool rbac_owns_task(const struct session *s, const struct ref *task) EXCLUDES(db_mutex);
 /* Is the object one that the session's token is limited to? Without such a limit all are. */
 bool rbac_sees(const struct session *s, const struct ref *object) REQUIRES(db_mutex);
 bool rbac_limited_to_objects(const struct session *s) REQUIRES(db_mutex);

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/uuid.h"
+#include "base/vec.h"
+#include "model/task.h"
 
 #define PREFIX    "serai-"
 #define BYTES     32
@@ -86,6 +88,24 @@ int token_create(struct tx_who *who, struct serai_token_rec *rec, char **token_o
     return 0;
 }
 
+struct tasks {
+    struct ref *v;
+    size_t n, cap;
+};
+
+/* What was begun with it and has not ended: the work notices at its next safe point that nobody may want it. */
+static void tasks_of(const struct ref *token, struct tasks *out) REQUIRES(db_mutex)
+{
+    struct session s;
+    for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
+        const struct session_rec *rec = it.rec;
+        if (!session_peek(&it.ref, &s) || !ref_eq(&s.token, token))
+            continue;
+        for (size_t i = 0; i < rec->tasks.n; i++)
+            vec_push(out, rec->tasks.v[i]);
+    }
+}
+
 int token_revoke(struct tx_who *who, const struct ref *token, struct err *err)
 {
     struct ref copy = *token;
@@ -97,9 +117,14 @@ int token_revoke(struct tx_who *who, const struct ref *token, struct err *err)
         return err_set(err, ERR_HANDLE_INVALID, "serai_token", text);
     }
     tx_destroy(tx, &copy);
-    if (tx_commit(tx, err) < 0)
-        return -1;
-    return session_logout_token(&copy, err);
+    struct tasks tasks = { 0 };
+    tasks_of(&copy, &tasks);
+    int rc = tx_commit(tx, err);
+    rc = rc == 0 ? session_logout_token(&copy, err) : rc;
+    for (size_t i = 0; rc == 0 && i < tasks.n; i++)
+        IGNORE(task_cancel(&tasks.v[i], NULL)); /* unless it has just ended */
+    vec_done(&tasks);
+    return rc;
 }
 
 /* The token's user, when the password is it. */

@@ -6,6 +6,7 @@
 #include "api/ops.h"
 #include "base/mem.h"
 #include "model/event.h"
+#include "model/rbac.h"
 #include "model/session.h"
 #include "model/task.h"
 #include "ops/call.h"
@@ -103,21 +104,31 @@ int op_task_create(struct call *call, const struct task_create_args *a, struct r
     return tx_commit(tx, err);
 }
 
+static int need_own(const struct call *call, const struct ref *task, struct err *err)
+{
+    if (rbac_owns_task(&call->session, task))
+        return 0;
+    (void)err_set(err, ERR_RBAC_PERMISSION_DENIED, RBAC_ANY_TASK,
+                  "No permission in user session");
+    return err_detail(err,
+                      "the task is another user's, and only a pool operator may do that");
+}
+
 int op_task_destroy(struct call *call, const struct task_destroy_args *a, struct err *err)
 {
-    (void)call;
-    return task_destroy(&a->self, err);
+    return need_own(call, &a->self, err) ? -1 : task_destroy(&a->self, err);
 }
 
 int op_task_cancel(struct call *call, const struct task_cancel_args *a, struct err *err)
 {
-    (void)call;
-    return task_cancel(&a->task, err);
+    return need_own(call, &a->task, err) ? -1 : task_cancel(&a->task, err);
 }
 
 int op_task_set_status(struct call *call, const struct task_set_status_args *a,
                        struct err *err)
 {
+    if (need_own(call, &a->self, err))
+        return -1;
     struct tx *tx = call_tx(call);
     if (db_get(CLASS_TASK, &a->self)) {
         bool ended = a->value != TASK_STATUS_TYPE_PENDING
@@ -132,6 +143,8 @@ int op_task_set_status(struct call *call, const struct task_set_status_args *a,
 int op_task_set_progress(struct call *call, const struct task_set_progress_args *a,
                          struct err *err)
 {
+    if (need_own(call, &a->self, err))
+        return -1;
     if (!(a->value >= 0 && a->value <= 1)) {
         AUTO(free_str) char *text = str_fmt("%g", a->value);
         return err_set(err, ERR_INVALID_VALUE, "progress", text);
@@ -145,6 +158,8 @@ int op_task_set_progress(struct call *call, const struct task_set_progress_args 
 int op_task_set_result(struct call *call, const struct task_set_result_args *a,
                        struct err *err)
 {
+    if (need_own(call, &a->self, err))
+        return -1;
     struct tx *tx = call_tx(call);
     if (db_get(CLASS_TASK, &a->self))
         tx_set_str(tx, &a->self, CLASS_TASK, F_TASK_RESULT, a->value);
@@ -154,6 +169,8 @@ int op_task_set_result(struct call *call, const struct task_set_result_args *a,
 int op_task_set_error_info(struct call *call, const struct task_set_error_info_args *a,
                            struct err *err)
 {
+    if (need_own(call, &a->self, err))
+        return -1;
     struct tx *tx = call_tx(call);
     if (db_get(CLASS_TASK, &a->self))
         tx_set(tx, &a->self, CLASS_TASK, F_TASK_ERROR_INFO, &a->value);

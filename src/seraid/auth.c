@@ -141,6 +141,17 @@ int auth_begin(struct exchange *x, uint8_t roles, const char *permission, struct
         auth_done(&a);
         return -1;
     }
+    if (a.has_task && !rbac_owns_task(&a.session, &a.task)) {
+        struct call who = caller(x, &a);
+
+        a.has_task = false; /* it is another's: nothing of it changes */
+        (void)err_set(&err, ERR_RBAC_PERMISSION_DENIED, RBAC_ANY_TASK,
+                      "No permission in user session");
+        audit_call_refused(&who, permission, &err);
+        auth_refuse(x, &a, 403, &err);
+        auth_done(&a);
+        return -1;
+    }
     if (audit_request(x, &a, permission, &err) != 0) {
         auth_refuse(x, &a, 500, &err);
         auth_done(&a);

@@ -98,6 +98,24 @@ def test_refusals(daemon, api):
     assert "55555555" not in raw_log(daemon)
 
 
+def test_refusals_by_role(daemon, api):
+    """Of a call, of a map's key, and inside a call that is allowed."""
+    vm, task = api.new_vm("audited"), api.call("task.create", "root's", "")
+    token = lambda name: api.call("serai.token_create", name, api.call("role.get_by_name_label", name)[0], "19700101T00:00:00Z", [], [])
+    with wire.Api(*daemon.host_port()) as reader, wire.Api(*daemon.host_port()) as operator:
+        reader.login("read-only", token("read-only"))
+        operator.login("vm-operator", token("vm-operator"))
+        for user, call, args in ((reader, "VM.destroy", (vm,)), (operator, "VM.add_to_other_config", (vm, "pci", "0/0000:00:00.0")),
+                                 (operator, "task.cancel", (task,))):
+            assert user.fails(call, *args).code == "RBAC_PERMISSION_DENIED", call
+    refused = [(r.get("user"), r["call"], r["error"][0]) for r in records(daemon) if r["kind"] == "refused"]
+    assert refused[-2:] == [("read-only", "VM.destroy", "RBAC_PERMISSION_DENIED"),
+                            ("vm-operator", "VM.add_to_other_config", "RBAC_PERMISSION_DENIED")]
+    intent, outcome = calls(daemon, "task.cancel")[-1]
+    assert (intent["user"], outcome["error"][:2]) == ("vm-operator", ["RBAC_PERMISSION_DENIED", "task.destroy/any"])
+    api.call("task.destroy", task)
+
+
 def test_logins_and_logouts(daemon):
     with daemon.api() as other:
         uuid = other.call("session.get_uuid", other.session)

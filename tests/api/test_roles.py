@@ -217,3 +217,26 @@ def test_our_own_calls_are_for_admins(users):
                      "serai_token.get_all_records", "serai_token.get_digest"):
             assert users[r].fails(call).code == "RBAC_PERMISSION_DENIED", call
     assert not [m for m in users["pool-admin"].bare("system.listMethods") if m.startswith("serai_")]
+
+
+def test_a_task_is_its_users(daemon, api, users):
+    """Others than pool operators cancel, change and destroy only their own, by any session of theirs, and no door of HTTP
+    ends another's."""
+    operator, stranger = users["vm-operator"], users["vm-power-admin"]
+    task = operator.call("task.create", "mine", "")
+    for name, args in (("cancel", ()), ("destroy", ()), ("set_status", ("success",)), ("set_progress", (0.5,)),
+                       ("set_result", ("x",)), ("set_error_info", (["X"],))):
+        error = stranger.fails("task." + name, task, *args)
+        assert (error.code, error.params[0]) == ("RBAC_PERMISSION_DENIED", "task.destroy/any"), name
+    with daemon.connect() as raw:
+        door = "/rrd_updates?start=0&session_id=%s&task_id=%s" % (stranger.session, task)
+        assert raw.request("GET", door).status == 403
+    record = api.call("task.get_record", task)
+    assert (record["status"], record["progress"], record["error_info"]) == ("pending", 0, [])
+    operator.call("task.set_progress", task, 0.5)
+    operator.call("task.cancel", task)
+    assert api.call("task.get_status", task) == "cancelling"
+    operator.call("task.destroy", task)
+    other = operator.call("task.create", "mine too", "")
+    users["pool-operator"].call("task.cancel", other)
+    users["pool-operator"].call("task.destroy", other)

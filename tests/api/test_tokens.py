@@ -74,6 +74,18 @@ def test_revoked_with_its_sessions(daemon, api):
         s.close()
 
 
+def test_revoked_with_its_work(daemon, api):
+    """What runs on with nobody who may want it is asked to stop; what others began is not."""
+    user = as_token(daemon, api, "works", role(api, "vm-operator"))
+    task, other = user.call("task.create", "mine", ""), api.call("task.create", "another's", "")
+    ref = next(r for r, v in api.call("serai_token.get_all_records").items() if v["name_label"] == "works")
+    api.call("serai.token_revoke", ref)
+    assert [api.call("task.get_status", t) for t in (task, other)] == ["cancelling", "pending"]
+    for t in (task, other):
+        api.call("task.destroy", t)
+    user.close()
+
+
 def brief_session(daemon, api):
     """A session that ends by the clock, and its token; longer on a machine so slow that it would be over already."""
     for seconds in (3, 12, 48):
