@@ -2,7 +2,8 @@
 """What the audit log records, and what it and the history never show.
 
 A call is audited unless it is an implicit read, one that a read-only user may make, or called get_, assert_ or can_.
-writes: audited all the same; reads: not audited all the same; sessions: one record afterwards instead of two."""
+writes: audited all the same; reads: not audited all the same; sessions: one record afterwards instead of two; frees: they make
+room on a disk, so space is kept for their records when it is full."""
 
 AUDIT(
     writes=[
@@ -17,6 +18,11 @@ AUDIT(
     sessions=[
         "session.login_with_password", "session.slave_local_login_with_password", "session.logout",
         "session.local_logout",
+    ],
+    frees=[
+        "SR.destroy", "SR.forget", "VBD.destroy", "VBD.unplug", "VBD.unplug_force", "VDI.data_destroy", "VDI.destroy",
+        "VDI.forget", "VIF.destroy", "VM.destroy", "blob.destroy", "message.destroy", "message.destroy_many", "task.cancel",
+        "task.destroy",
     ])
 
 # Parameters and fields whose whole value is hidden (of maps, the values), and parts of names of map keys (in small letters)

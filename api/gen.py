@@ -256,7 +256,7 @@ def audit_of(schema, cls, c):
     if name in a.reads or c.kind.startswith("GET_") or not idl.roles_of(c.role):
         return None
     read = c.kind == "EXPLICIT" and ("read-only" in idl.roles_of(c.role) or c.name.startswith(("get_", "assert_", "can_")))
-    return None if read and name not in a.writes else "AUDIT_CALL"
+    return None if read and name not in a.writes else "AUDIT_FREES" if name in a.frees else "AUDIT_CALL"
 
 
 class Tables:

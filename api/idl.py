@@ -137,7 +137,7 @@ class Schema:
     def __init__(self):
         self.enums, self.classes, self.errors = {}, {}, {}
         self.not_yet, self.absent = {}, {}
-        self.audit = Node(writes=[], reads=[], sessions=[])
+        self.audit = Node(writes=[], reads=[], sessions=[], frees=[])
         self.secret = Node(params=[], fields=[], keys=[])
         self.commands = {}
 
@@ -181,8 +181,8 @@ class Schema:
                 raise SchemaError("absent.py names %s twice" % name)
             self.absent[name] = Node(code=code, params=list(params), reason=reason)
 
-    def AUDIT(self, writes, reads, sessions):
-        self.audit = Node(writes=writes, reads=reads, sessions=sessions)
+    def AUDIT(self, writes, reads, sessions, frees):
+        self.audit = Node(writes=writes, reads=reads, sessions=sessions, frees=frees)
 
     def SECRET(self, params, fields, keys):
         self.secret = Node(params=params, fields=fields, keys=keys)

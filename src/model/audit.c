@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "model/reserve.h"
 
 #define FILE_BYTES ((uint64_t)8 << 20)
 #define KEEP_US    ((int64_t)AUDIT_KEEP_DAYS * 24 * 3600 * US_PER_SEC)
@@ -80,6 +81,10 @@ static struct {
     struct cond work;    /* the thread waits */
     pthread_t thread;
 } audit GUARDED_BY(lock);
+
+static struct reserve reserve = {
+    .fd = -1
+}; /* opened before, and closed after, anybody asks for it */
 
 static int fail_errno(struct err *err, int e, const char *dir)
 {
@@ -338,16 +343,27 @@ static int sync_to(uint64_t n) REQUIRES(lock)
     return audit.durable < n ? -1 : 0;
 }
 
-int audit_intent(json_t *rec, uint64_t *n_out, struct err *err)
+static int keep_reserve(bool frees)
 {
+    if (!frees)
+        return reserve_keep(&reserve) ? 0 : -1;
+    reserve_use(&reserve);
+    return 0;
+}
+
+int audit_intent(json_t *rec, bool frees, uint64_t *n_out, struct err *err)
+{
+    int rc = keep_reserve(frees), e = errno;
     mutex_lock(&lock);
     assert(audit.open);
     (void)FAILPOINT("audit.intent");
-    int rc = put("intent", rec, n_out);
-    if (rc == 0)
-        rc = sync_to(*n_out);
+    if (rc == 0) {
+        rc = put("intent", rec, n_out);
+        if (rc == 0)
+            rc = sync_to(*n_out);
+        e = errno;
+    }
     (void)FAILPOINT("audit.intent.durable");
-    int e = errno;
     AUTO(free_str) char *dir = str_dup(audit.dir);
     mutex_unlock(&lock);
     json_decref(rec);
@@ -630,6 +646,7 @@ int audit_open(const struct audit_config *cfg, struct err *err)
         close_fd(&head_fd);
         return -1;
     }
+    reserve_open(&reserve, dir);
     mutex_lock(&lock);
     assert(!audit.open);
     audit.open = true;
@@ -669,6 +686,7 @@ void audit_close(void)
     mutex_lock(&lock);
     if (sync_to(audit.tail.n) < 0)
         log_error("the audit log does not reach its disk: %m");
+    reserve_close(&reserve);
     close_fd(&audit.tail.fd);
     close_fd(&audit.head_fd);
     free(audit.dir);

@@ -29,9 +29,10 @@ struct audit_config {
 int audit_open(const struct audit_config *cfg, struct err *err) MUST_CHECK;
 void audit_close(void); /* all that was written is on the disk */
 
-/* rec: taken. Until it returns the call must not act. *n_out: for audit_outcome.
+/* rec: taken. Until it returns the call must not act. frees: it makes room on the disk, and may use the space that is kept for
+ * that (reserve.h). *n_out: for audit_outcome.
  * Errors: OUT_OF_SPACE(path), INTERNAL_ERROR(sentence): then the call must not act either. */
-int audit_intent(json_t *rec, uint64_t *n_out, struct err *err) MUST_CHECK;
+int audit_intent(json_t *rec, bool frees, uint64_t *n_out, struct err *err) MUST_CHECK;
 /* of: AUDIT_NONE writes nothing. rec: taken. A disk that is full delays it. */
 void audit_outcome(uint64_t of, json_t *rec);
 /* A login or logout ("session") or what was not let in ("refused"). rec: taken. A flood of refusals is counted

@@ -33,7 +33,7 @@ static uint64_t intent(const char *call)
 {
     AUTO(err_done) struct err err = { 0 };
     uint64_t n = 0;
-    CHECK(audit_intent(json_pack("{ss}", "call", call), &n, &err) == 0);
+    CHECK(audit_intent(json_pack("{ss}", "call", call), false, &n, &err) == 0);
     return n;
 }
 
@@ -364,7 +364,7 @@ TEST(a_full_disk_stops_intents_and_loses_no_outcome)
     int rc = 0;
     for (int i = 0; rc == 0 && i < 10; i++)
         rc = audit_intent(json_pack("{ss}", "call", "too much for the space that is left"),
-                          &refused, &err);
+                          false, &refused, &err);
     done(n);
     CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
     CHECK(rc < 0);

@@ -72,7 +72,7 @@ TEST(what_is_audited)
         { "session.logout", AUDIT_SESSION },
         { "session.login_with_password", AUDIT_SESSION },
         { "event.from", AUDIT_NOT },
-        { "task.cancel", AUDIT_CALL },
+        { "task.cancel", AUDIT_FREES },
         { "secret.create", AUDIT_CALL },
         { "host.get_servertime", AUDIT_NOT },
     };

@@ -67,6 +67,7 @@ enum call_kind {
 enum call_audit {
     AUDIT_NOT,    /* changes nothing */
     AUDIT_CALL,   /* an intent before, an outcome after */
+    AUDIT_FREES,  /* the same; it makes room, so it goes through on a full disk */
     AUDIT_SESSION /* a login or logout: one record after */
 };
 

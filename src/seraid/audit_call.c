@@ -188,9 +188,10 @@ static json_t *intent(const struct call *call, const json_t *params)
 
 int audit_call_begin(struct call *call, const json_t *params, struct err *err)
 {
-    if (call->def->audit != AUDIT_CALL)
+    if (call->def->audit != AUDIT_CALL && call->def->audit != AUDIT_FREES)
         return 0;
-    return audit_intent(intent(call, params), &call->audit, err);
+    return audit_intent(intent(call, params), call->def->audit == AUDIT_FREES, &call->audit,
+                        err);
 }
 
 static json_t *ended(const struct err *err)
@@ -258,7 +259,7 @@ int audit_http_begin(const struct call *c, const char *what, const char *object,
 
     put_text(rec, "call", what);
     put_text(rec, "asked", object);
-    return audit_intent(rec, n_out, err);
+    return audit_intent(rec, false, n_out, err);
 }
 
 void audit_http_end(uint64_t n, const char *code)

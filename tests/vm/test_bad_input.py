@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a VM must not be started with, and hosts that have run out of something: each its own code, nothing half done."""
 import errno
+import json
 import os
 import signal
 
@@ -148,6 +149,9 @@ def fill(path):
 def full_disk(daemon, api):
     vms = [guests.Guest(daemon, api, "vm %d" % i, kernel="null", memory=16 * MIB) for i in range(4)]
     runs, stops, dies, starts = vms
+    victim = guests.Guest(daemon, api, "victim", kernel="null", memory=16 * MIB)
+    disk = api.call("VDI.create", {"name_label": "big", "name_description": "", "SR": api.call("pool.get_default_SR", api.pool()),
+                                   "virtual_size": MIB, "type": "user", "sharable": False, "read_only": False, "other_config": {}})
     for vm in (runs, stops, dies):
         vm.start()
     pid = runs.pid()
@@ -182,6 +186,16 @@ def full_disk(daemon, api):
         fill(filler)
     error = stops.fails("hard_shutdown")
     assert (error.code, error.params) == ("OUT_OF_SPACE", [str(daemon.state / "audit")])
+    # What makes room goes through all the same, and is recorded.
+    api.call("VDI.destroy", disk)
+    api.call("VM.destroy", victim.ref)
+    log = [json.loads(line[65:]) for p in sorted(daemon.inside(daemon.state / "audit").glob("audit-*.log"))
+           for line in p.read_bytes().splitlines()]
+    freed = {r["n"]: r["call"] for r in log if r["kind"] == "intent" and r["call"] in ("VDI.destroy", "VM.destroy")}
+    assert sorted(freed.values()) == ["VDI.destroy", "VM.destroy"]
+    assert [r["outcome"] for r in log if r["kind"] == "outcome" and r["of"] in freed] == ["done", "done"]
+    fill(filler)
+    assert starts.fails("set_name_description", "x").code == "OUT_OF_SPACE"
     # Machines go their way; the records follow when there is room.
     os.kill(dies.pid(), signal.SIGKILL)
     guests.until("QEMU gone", lambda: sorted(daemon.machines().values()) == sorted([runs.uuid, stops.uuid]))
