@@ -55,9 +55,11 @@ static bool filter_add(struct filter *f, const char *text, bool on)
     const char *slash = strchr(text, '/');
     if (!*text || slash == text)
         return false;
-    if (str_eq(text, "*")) {
+    if (str_eq(
+            text,
+            "*")) { /* roles only by name, as XenServer's are no rows of its database: they are long */
         for (unsigned c = 1; c < CLASS_COUNT; c++)
-            f->cls[c] = on && tracked(c);
+            f->cls[c] = on && tracked(c) && c != CLASS_ROLE;
         return true;
     }
     AUTO(free_str)

@@ -168,10 +168,20 @@ def test_what_was_acknowledged_survives_a_kill(directory):
     daemon = Daemon(directory).start()
     with daemon.api() as client:
         client.call("pool.set_name_label", client.pool(), "kept")
+        vm = client.new_vm("seen")
+        token, old = client.call("event.from", ["*"], "", 0.0)["token"], client.session
         daemon.stop(signal.SIGKILL)
     daemon = Daemon(directory).start()
     with daemon.api() as client:
         assert client.call("pool.get_name_label", client.pool()) == "kept"
+        # A client that goes on with what it had: it logs in again, is told that it missed something, and asks anew.
+        new, client.session = client.session, old
+        assert client.fails("event.from", ["*"], token, 0.0).code == "SESSION_INVALID"
+        client.session = new
+        assert client.fails("event.from", ["*"], token, 0.0).code == "EVENTS_LOST"
+        batch = client.call("event.from", ["*"], "", 0.0)
+        assert vm in [e["ref"] for e in batch["events"]] and batch["token"] > token
+        assert client.call("event.from", ["*"], batch["token"], 0.0)["events"] == []
     assert daemon.stop()[0] == 0
     check_log(daemon)
 
