@@ -2,22 +2,19 @@
 /* GET and PUT /blob?ref= or ?uuid=: the contents of blobs. As with disks, a PUT is answered before its body is read, and
  * an empty one of no task only looks for redirections; what goes wrong later is told by the task. What a blob holds is
  * anybody's: browsers are told to neither guess what it is nor run it. Runs on a worker, declared blocked. */
-#include <errno.h>
-#include <string.h>
 
 #include "api/errors.h"
 #include "base/io.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "model/task.h"
 #include "ops/blob.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
 #include "seraid/pool.h"
+#include "seraid/upload.h"
 
-#define STALL_US       (60 * US_PER_SEC)
-#define UNKNOWN_LENGTH (UINT64_C(1) << 50)
-#define CHUNK          ((size_t)64 * 1024)
+#define STALL_US (60 * US_PER_SEC)
+#define CHUNK    ((size_t)64 * 1024)
 #define READERS                                                                 \
     (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN | ROLE_VM_ADMIN \
      | ROLE_VM_OPERATOR | ROLE_READ_ONLY)
@@ -93,75 +90,22 @@ static void get(struct exchange *x)
 
 /* Put */
 
-struct upload {
-    struct exchange *x;
-    uint64_t left; /* UINT64_MAX: until the peer ends */
-};
-
-static ssize_t read_body(void *arg, void *p, size_t n)
-{
-    struct upload *u = arg;
-    struct deadline d = serve_deadline(STALL_US);
-    ssize_t got;
-
-    if (u->left == 0)
-        return 0;
-    got = conn_read(u->x->conn, p, (size_t)MIN(u->left, (uint64_t)n), &d);
-    if (u->left == UINT64_MAX)
-        return got;
-    if (got == 0) {
-        errno = EPIPE;
-        return -1;
-    }
-    u->left -= got > 0 ? (uint64_t)got : 0;
-    return got;
-}
-
-static void receive(struct exchange *x, struct auth *auth, const struct ref *blob)
-{
-    AUTO(err_done) struct err err = { 0 };
-    struct deadline d = serve_deadline(SERVE_ANSWER_US);
-    struct upload u = { .x = x,
-                        .left = x->req->has_length && x->req->length < UNKNOWN_LENGTH
-                                    ? x->req->length
-                                    : UINT64_MAX };
-    struct call call = { .def = &schema_calls[CALL_BLOB_CREATE],
-                         .session = auth->session,
-                         .task = auth->task,
-                         .async = auth->has_task };
-
-    x->close = true;
-    if (http_respond(x->conn, x->req, &(struct http_resp){ .status = 200, .close = true },
-                     &d)
-        != 0)
-        (void)err_set(&err, ERR_IMPORT_ERROR_PREMATURE_EOF);
-    else if (blob_write(&call, blob, read_body, &u, &err) == 0)
-        x->body_read = true;
-    if (err.code)
-        log_info("PUT /blob by %s from %s: %s", auth->session.user, conn_peer(x->conn),
-                 err.code);
-    auth_failed(auth, &err);
-    if (auth->has_task)
-        task_end(&auth->task, "", &err);
-}
-
 static void put(struct exchange *x)
 {
     AUTO(err_done) struct err err = { 0 };
     struct auth auth = { 0 };
+    struct upload upload;
     struct ref blob;
 
     if (auth_begin(x, WRITERS, "http/put_blob", &auth) != 0)
         return;
     if (find_blob(x, &blob, &err) != 0) {
         auth_refuse(x, &auth, 404, &err);
-    } else if (x->req->chunked) {
-        (void)err_set(&err, ERR_INVALID_VALUE, "Transfer-Encoding", "chunked");
-        auth_refuse(x, &auth, 411, &err);
-    } else if (!auth.has_task && x->body_read && x->req->has_length) {
-        serve_answer(x, &(struct http_resp){ .status = 200 });
-    } else {
-        receive(x, &auth, &blob);
+    } else if (upload_begin(&upload, x, &auth)) {
+        struct call call = upload_call(x, &auth, CALL_BLOB_CREATE);
+
+        IGNORE(blob_write(&call, &blob, upload_read, &upload, &err)); /* err says it */
+        upload_end(&upload, &auth, "PUT /blob", "", &err);
     }
     auth_done(&auth);
 }
