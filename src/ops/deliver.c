@@ -54,7 +54,7 @@ static void config_done(struct deliver_config *c)
 {
     if (c->secret)
         explicit_bzero(c->secret, strlen(c->secret));
-    char *const all[] = { c->to, c->server, c->sender, c->secret, c->pin };
+    char *const all[] = { c->to, c->server, c->sender, c->secret, c->pin, c->tls, c->user };
 
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         free(all[i]);
@@ -65,7 +65,8 @@ static bool config_same(const struct deliver_config *a, const struct deliver_con
 {
     return a->on == b->on && str_eq(a->to, b->to) && str_eq(a->server, b->server)
            && str_eq(a->sender, b->sender) && str_eq(a->secret, b->secret)
-           && str_eq(a->pin, b->pin) && a->min_priority == b->min_priority;
+           && str_eq(a->pin, b->pin) && str_eq(a->tls, b->tls) && str_eq(a->user, b->user)
+           && a->min_priority == b->min_priority;
 }
 
 char *deliver_pool_key(const char *key)
@@ -76,6 +77,15 @@ char *deliver_pool_key(const char *key)
     size_t i = pool ? map_find(f->ty, &pool->other_config, &key) : SIZE_MAX;
 
     return i == SIZE_MAX ? NULL : str_dup(pool->other_config.v[i].val);
+}
+
+char *deliver_secret(const char *uuid)
+{
+    struct ref ref;
+
+    if (!db_find_uuid(CLASS_SECRET, uuid, &ref))
+        return NULL;
+    return str_dup(((const struct secret_rec *)db_get(CLASS_SECRET, &ref))->value);
 }
 
 bool deliver_host_port(const char *text, unsigned default_port, char **host_out,

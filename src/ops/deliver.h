@@ -10,6 +10,9 @@
  *   ssmtp-mailhub         HOST or HOST:PORT of the mail server (25; without the key: localhost)
  *   mail-min-priority     the least urgent that is mailed: 1 to 5, default 3
  *   mail-sender           address of the sender; default noreply@ this host
+ *   mail-tls              starttls, or yes for TLS from the beginning (465 is then the port), or no, the default
+ *   mail-fingerprint      SHA-256 of the server's certificate, instead of the system's authorities
+ *   mail-user, mail-secret  who to be for the server, only by TLS, and the uuid of a secret: the password
  *   webhook-url           http:// or https://, to which each message is POSTed as JSON
  *   webhook-secret        uuid of a secret: X-Serai-Signature is then "sha256=" and the HMAC-SHA-256 of the body in hex
  *   webhook-fingerprint   SHA-256 of the server's certificate, instead of the system's authorities
@@ -39,7 +42,7 @@ struct deliver_message {
 /* What a channel was told; owned. on: it has somebody to tell. */
 struct deliver_config {
     bool on;
-    char *to, *server, *sender, *secret, *pin;
+    char *to, *server, *sender, *secret, *pin, *tls, *user;
     int64_t min_priority;
 };
 
@@ -59,6 +62,8 @@ extern const struct deliver_channel_ops deliver_mail, deliver_webhook, deliver_s
 
 /* A value of pool.other_config, given; NULL: none. */
 char *deliver_pool_key(const char *key) REQUIRES(db_mutex);
+/* The value of the secret of that uuid, given; NULL: none. */
+char *deliver_secret(const char *uuid) REQUIRES(db_mutex);
 /* "HOST", "HOST:PORT", "[::1]:PORT". host_out: given. */
 bool deliver_host_port(const char *text, unsigned default_port, char **host_out,
                        unsigned *port_out) MUST_CHECK;

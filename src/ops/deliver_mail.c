@@ -14,10 +14,16 @@
 static void load(struct deliver_config *out) REQUIRES(db_mutex)
 {
     AUTO(free_str) char *priority = deliver_pool_key("mail-min-priority");
+    AUTO(free_str) char *secret = deliver_pool_key("mail-secret");
 
     out->to = deliver_pool_key("mail-destination");
     out->server = deliver_pool_key("ssmtp-mailhub");
     out->sender = deliver_pool_key("mail-sender");
+    out->tls = deliver_pool_key("mail-tls");
+    out->pin = deliver_pool_key("mail-fingerprint");
+    out->user = deliver_pool_key("mail-user");
+    if (secret)
+        out->secret = deliver_secret(secret);
     out->min_priority = 3;
     if (priority)
         (void)parse_range(priority, 0, 1000, &out->min_priority);
@@ -83,6 +89,20 @@ static bool plain_name(const char *name)
                   == strlen(name);
 }
 
+static bool tls_of(const char *text, enum smtp_tls *out)
+{
+    static const char *const names[] = { "no", "starttls", "yes" };
+
+    *out = SMTP_CLEAR;
+    for (size_t i = 0; text && i < ARRAY_SIZE(names); i++) {
+        if (!str_eq(text, names[i]))
+            continue;
+        *out = (enum smtp_tls)i;
+        return true;
+    }
+    return !text || !*text;
+}
+
 static int send_mail(const struct deliver_config *c, const struct deliver_message *m,
                      const struct deadline *d, bool *permanent_out, struct err *err)
 {
@@ -93,11 +113,16 @@ static int send_mail(const struct deliver_config *c, const struct deliver_messag
     AUTO(free_str) char *subject = str_fmt("[%s] %s", m->host_name, m->name);
     const char *to[ADDRESSES_MAX];
     size_t n = split(list, to);
+    enum smtp_tls tls;
     unsigned port;
     char date[64];
 
-    if (!deliver_host_port(c->server && *c->server ? c->server : "localhost", 25, &host,
-                           &port))
+    if (!tls_of(c->tls, &tls))
+        return refuse(err, permanent_out, "mail-tls is not no, starttls or yes", c->tls);
+    if (c->user && *c->user && !c->secret)
+        return refuse(err, permanent_out, "mail-secret names no secret for", c->user);
+    if (!deliver_host_port(c->server && *c->server ? c->server : "localhost",
+                           tls == SMTP_TLS ? 465 : 25, &host, &port))
         return refuse(err, permanent_out, "ssmtp-mailhub is no host", c->server);
     for (size_t i = 0; i < n; i++)
         if (!smtp_address_valid(to[i]))
@@ -105,7 +130,12 @@ static int send_mail(const struct deliver_config *c, const struct deliver_messag
     if (n == 0 || !smtp_address_valid(sender))
         return refuse(err, permanent_out, "mail-sender is no address", sender);
     date_of(m->timestamp_us, date, sizeof(date));
-    return smtp_send(host, port,
+    return smtp_send(&(struct smtp_server){ .host = host,
+                                            .port = port,
+                                            .tls = tls,
+                                            .pin = c->pin && *c->pin ? c->pin : NULL,
+                                            .user = c->user && *c->user ? c->user : NULL,
+                                            .password = c->secret },
                      &(struct smtp_mail){ .helo = helo,
                                           .from = sender,
                                           .to = to,

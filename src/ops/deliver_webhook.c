@@ -19,15 +19,6 @@
 #define ANSWER_MAX_BYTES ((size_t)64 * 1024)
 #define BUNDLE_MAX_BYTES ((size_t)64 << 20)
 
-static char *secret_of(const char *uuid) REQUIRES(db_mutex)
-{
-    struct ref ref;
-
-    if (!db_find_uuid(CLASS_SECRET, uuid, &ref))
-        return NULL;
-    return str_dup(((const struct secret_rec *)db_get(CLASS_SECRET, &ref))->value);
-}
-
 static void load(struct deliver_config *out) REQUIRES(db_mutex)
 {
     AUTO(free_str) char *priority = deliver_pool_key("webhook-min-priority");
@@ -40,7 +31,7 @@ static void load(struct deliver_config *out) REQUIRES(db_mutex)
         (void)parse_range(priority, 0, 1000, &out->min_priority);
     out->server = secret; /* which secret: a change is a change */
     if (secret)
-        out->secret = secret_of(secret);
+        out->secret = deliver_secret(secret);
     secret = NULL;
     out->on = out->to && *out->to;
 }

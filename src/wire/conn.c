@@ -6,6 +6,7 @@
 #include "wire/conn.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -122,6 +123,17 @@ void conn_close(struct conn **cp)
     free(c);
     *cp = NULL;
     errno = saved;
+}
+
+int conn_release(struct conn **cp)
+{
+    struct conn *c = *cp;
+    int fd = c->fd;
+    assert(!c->ssl && c->pos == c->end);
+    free(c->buf);
+    free(c);
+    *cp = NULL;
+    return fd;
 }
 
 int conn_fd(const struct conn *c)

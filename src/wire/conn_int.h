@@ -10,6 +10,9 @@
 /* A connection over fd with the TLS state ssl (taken; NULL: plain). Takes fd. */
 struct conn *conn_new(int fd, SSL *ssl);
 
+/* The descriptor, which lives on, of a plain connection with nothing read ahead; frees the connection. */
+int conn_release(struct conn **c);
+
 /* One attempt that never waits: bytes moved, 0 at the end of the stream (read only), or -1 with errno; EAGAIN fills
  * *want_out with the poll(2) events to wait for. */
 ssize_t conn_try_read(struct conn *c, void *p, size_t len, short *want_out) MUST_CHECK;

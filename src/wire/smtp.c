@@ -4,11 +4,12 @@
 #include "wire/smtp.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/mem.h"
-#include "wire/conn.h"
+#include "wire/conn_int.h"
 
 #define LINE_MAX_BYTES 1024
 #define LINES_MAX      100
@@ -45,50 +46,78 @@ static int read_line(struct conn *c, char line[static LINE_MAX_BYTES],
     return -1;
 }
 
+/* One dialogue. */
+struct talk {
+    struct conn *c;
+    const struct deadline *d;
+    bool *permanent;
+    struct err *err;
+    bool starttls, plain, login; /* what the server offered last */
+};
+
+static int fails(struct talk *t, const char *sentence)
+{
+    (void)err_set(t->err, SMTP_FAILED);
+    return err_detail(t->err, "%s", sentence);
+}
+
+static void note_offer(struct talk *t, const char *line)
+{
+    const char *words = strlen(line) > 4 ? line + 4 : "";
+
+    t->starttls = t->starttls || strcasecmp(words, "STARTTLS") == 0;
+    if (strncasecmp(words, "AUTH ", 5) == 0) {
+        t->plain = strcasestr(words, " PLAIN") != NULL;
+        t->login = strcasestr(words, " LOGIN") != NULL;
+    }
+}
+
 /* A whole answer, which must be of the class wanted ('2', '3'). */
-static int expect(struct conn *c, char want, const struct deadline *d, bool *permanent_out,
-                  struct err *err)
+static int expect(struct talk *t, char want)
 {
     char line[LINE_MAX_BYTES];
 
+    t->starttls = t->plain = t->login = false;
     for (int i = 0; i < LINES_MAX; i++) {
-        if (read_line(c, line, d) != 0)
-            return broke(err, "the mail server does not answer");
+        if (read_line(t->c, line, t->d) != 0)
+            return broke(t->err, "the mail server does not answer");
+        note_offer(t, line);
         if (strlen(line) >= 4 && line[3] == '-')
             continue;
         if (line[0] == want)
             return 0;
-        *permanent_out = line[0] == '5';
-        (void)err_set(err, SMTP_FAILED);
-        return err_detail(err, "the mail server says \"%.200s\"", line);
+        *t->permanent = line[0] == '5';
+        (void)err_set(t->err, SMTP_FAILED);
+        return err_detail(t->err, "the mail server says \"%.200s\"", line);
     }
-    (void)err_set(err, SMTP_FAILED);
-    return err_detail(err, "the mail server does not come to an end");
+    return fails(t, "the mail server does not come to an end");
 }
 
-static int say(struct conn *c, char want, const struct deadline *d, bool *permanent_out,
-               struct err *err, const char *fmt, ...) PRINTF(6, 7);
+/* Wiped: it may be a password. */
+static int say(struct talk *t, char want, const char *fmt, ...) PRINTF(3, 4);
 
-static int say(struct conn *c, char want, const struct deadline *d, bool *permanent_out,
-               struct err *err, const char *fmt, ...)
+static int say(struct talk *t, char want, const char *fmt, ...)
 {
     va_list ap;
+    int rc;
 
     va_start(ap, fmt);
     AUTO(free_str) char *text = str_vfmt(fmt, ap);
     va_end(ap);
-    if (conn_write(c, text, strlen(text), d) != 0)
-        return broke(err, "the mail server does not listen");
-    return expect(c, want, d, permanent_out, err);
+    rc = conn_write(t->c, text, strlen(text), t->d);
+    explicit_bzero(text, strlen(text));
+    if (rc != 0)
+        return broke(t->err, "the mail server does not listen");
+    return expect(t, want);
 }
 
 /* line: characters a line, 0: one line. */
-static void add_base64(struct buf *out, const char *text, size_t line)
+static void add_base64(struct buf *out, const char *text, size_t len, size_t line)
 {
     static const char digits[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const uint8_t *p = (const uint8_t *)text;
-    size_t len = strlen(text), in_line = 0;
+    size_t in_line = 0;
 
     for (size_t i = 0; i < len; i += 3) {
         size_t n = MIN(len - i, (size_t)3);
@@ -113,48 +142,112 @@ static char *mail_text(const struct smtp_mail *m)
     for (size_t i = 0; i < m->n_to; i++)
         buf_addf(&b, "%s<%s>", i ? ",\r\n " : "", m->to[i]);
     buf_add_str(&b, "\r\nSubject: =?utf-8?B?");
-    add_base64(&b, m->subject, 0);
+    add_base64(&b, m->subject, strlen(m->subject), 0);
     buf_addf(&b,
              "?=\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\nMIME-Version: 1.0\r\n"
              "Content-Type: text/plain; charset=utf-8\r\n"
              "Content-Transfer-Encoding: base64\r\nAuto-Submitted: auto-generated\r\n\r\n",
              m->date, m->id, m->helo);
-    add_base64(&b, m->text, 76);
+    add_base64(&b, m->text, strlen(m->text), 76);
     buf_add_str(&b, "\r\n.\r\n");
     return buf_take(&b);
 }
 
-static int dialogue(struct conn *c, const struct smtp_mail *m, const struct deadline *d,
-                    bool *permanent, struct err *err)
+static int log_in(struct talk *t, const struct smtp_server *s)
+{
+    AUTO(buf_done) struct buf user = BUF_INIT(0), password = BUF_INIT(0);
+    AUTO(buf_done) struct buf both = BUF_INIT(0), raw = BUF_INIT(0);
+    int rc;
+
+    if (!t->plain && !t->login)
+        return fails(t, "the mail server takes no user by AUTH PLAIN or LOGIN");
+    if (t->plain) {
+        buf_add_char(&raw, '\0');
+        buf_add_str(&raw, s->user);
+        buf_add_char(&raw, '\0');
+        buf_add_str(&raw, s->password);
+        add_base64(&both, raw.data, raw.len, 0);
+        rc = say(t, '2', "AUTH PLAIN %s\r\n", buf_str(&both));
+    } else {
+        add_base64(&user, s->user, strlen(s->user), 0);
+        add_base64(&password, s->password, strlen(s->password), 0);
+        rc = say(t, '3', "AUTH LOGIN\r\n");
+        rc = rc == 0 ? say(t, '3', "%s\r\n", buf_str(&user)) : rc;
+        rc = rc == 0 ? say(t, '2', "%s\r\n", buf_str(&password)) : rc;
+    }
+    struct buf *const secret[] = { &both, &raw, &password };
+    for (size_t i = 0; i < ARRAY_SIZE(secret); i++)
+        if (secret[i]->data)
+            explicit_bzero(secret[i]->data, secret[i]->len);
+    return rc;
+}
+
+/* TLS over the socket of t->c, which is nothing else from now on. */
+static int protect(struct talk *t, const struct smtp_server *s)
+{
+    struct tls_client *tls = tls_client_new(NULL, s->pin, false, t->err);
+    int fd;
+
+    if (!tls)
+        return -1;
+    if (conn_buffered(t->c)) { /* said before TLS: nobody knows who by */
+        tls_client_free(tls);
+        return fails(t, "the mail server talks before TLS has begun");
+    }
+    fd = conn_release(&t->c);
+    t->c = conn_connect_tls(fd, tls, s->host, t->d);
+    tls_client_free(tls);
+    return t->c ? 0 : broke(t->err, "TLS with the mail server");
+}
+
+static int greet(struct talk *t, const struct smtp_server *s, const struct smtp_mail *m)
+{
+    if ((s->tls == SMTP_TLS && protect(t, s) != 0) || expect(t, '2') != 0
+        || say(t, '2', "EHLO %s\r\n", m->helo) != 0)
+        return -1;
+    if (s->tls == SMTP_STARTTLS) {
+        if (!t->starttls)
+            return fails(t, "the mail server does not offer STARTTLS");
+        if (say(t, '2', "STARTTLS\r\n") != 0 || protect(t, s) != 0
+            || say(t, '2', "EHLO %s\r\n", m->helo) != 0)
+            return -1;
+    }
+    return s->user ? log_in(t, s) : 0;
+}
+
+static int dialogue(struct talk *t, const struct smtp_server *s, const struct smtp_mail *m)
 {
     AUTO(free_str) char *text = mail_text(m);
     static const char quit[] = "QUIT\r\n";
 
-    if (expect(c, '2', d, permanent, err) != 0
-        || say(c, '2', d, permanent, err, "EHLO %s\r\n", m->helo) != 0
-        || say(c, '2', d, permanent, err, "MAIL FROM:<%s>\r\n", m->from) != 0)
+    if (greet(t, s, m) != 0 || say(t, '2', "MAIL FROM:<%s>\r\n", m->from) != 0)
         return -1;
     for (size_t i = 0; i < m->n_to; i++)
-        if (say(c, '2', d, permanent, err, "RCPT TO:<%s>\r\n", m->to[i]) != 0)
+        if (say(t, '2', "RCPT TO:<%s>\r\n", m->to[i]) != 0)
             return -1;
-    if (say(c, '3', d, permanent, err, "DATA\r\n") != 0
-        || say(c, '2', d, permanent, err, "%s", text) != 0)
+    if (say(t, '3', "DATA\r\n") != 0 || say(t, '2', "%s", text) != 0)
         return -1;
-    (void)!conn_write(c, quit, sizeof(quit) - 1, d); /* it has the mail */
+    IGNORE(conn_write(t->c, quit, sizeof(quit) - 1, t->d)); /* it has the mail */
     return 0;
 }
 
-int smtp_send(const char *host, unsigned port, const struct smtp_mail *m,
+int smtp_send(const struct smtp_server *s, const struct smtp_mail *m,
               const struct deadline *d, bool *permanent_out, struct err *err)
 {
-    AUTO(conn_close) struct conn *c = NULL;
-    int fd = io_connect_tcp(host, port, d);
+    struct talk t = { .d = d, .permanent = permanent_out, .err = err };
+    int fd, rc;
 
-    *permanent_out = false;
+    *permanent_out = s->user && s->tls == SMTP_CLEAR;
+    if (*permanent_out)
+        return fails(&t, "a password is sent by TLS only");
+    fd = io_connect_tcp(s->host, s->port, d);
     if (fd < 0) {
         (void)err_set(err, SMTP_FAILED);
-        return err_detail(err, "%s:%u cannot be reached: %s", host, port, io_connect_why());
+        return err_detail(err, "%s:%u cannot be reached: %s", s->host, s->port,
+                          io_connect_why());
     }
-    c = conn_plain(fd);
-    return dialogue(c, m, d, permanent_out, err);
+    t.c = conn_plain(fd);
+    rc = dialogue(&t, s, m);
+    conn_close(&t.c);
+    return rc;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages told outside, to small servers of the test: mail, webhook, syslog; and the other calls that send something."""
+import base64
 import email
 import email.policy
 import hashlib
@@ -83,11 +84,16 @@ class HookHandler(http.server.BaseHTTPRequestHandler):
 
 
 class Mail(threading.Thread):
-    """A mail server that takes what it gets; refuse: answers to give to RCPT before it does."""
+    """A mail server that takes what it gets; refuse: answers to give to RCPT before it does. tls: its certificate and key,
+    from the beginning or after STARTTLS; auth: what it offers, and then takes mail of mailer with the word sesame only."""
 
-    def __init__(self, *refuse):
+    def __init__(self, *refuse, tls=None, starttls=False, auth=None):
         super().__init__(daemon=True)
         self.got, self.refuse = queue.Queue(), list(refuse)
+        self.tls, self.starttls, self.auth, self.clear = None, starttls, auth, []
+        if tls:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(tls)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.start()
@@ -98,21 +104,53 @@ class Mail(threading.Thread):
                 peer, _ = self.socket.accept()
             except OSError:
                 return
-            with peer, peer.makefile("rwb") as f:
-                try:
-                    self.talk(f)
-                except (OSError, ValueError):
-                    pass
+            try:
+                if self.tls and not self.starttls:
+                    peer = self.tls.wrap_socket(peer, server_side=True)
+                with peer, peer.makefile("rwb") as f:
+                    self.talk(f, peer)
+            except (OSError, ValueError):
+                peer.close()
 
     def say(self, f, line):
         f.write(line + b"\r\n")
         f.flush()
 
-    def talk(self, f):
-        self.say(f, b"220-test\r\n220 ready")
-        to, sender = [], None
+    def log_in(self, f, line):
+        words = line.split()
+        if words[1] == b"PLAIN":
+            given = base64.b64decode(words[2]).split(b"\0")[1:]
+        else:
+            given = []
+            for ask in (b"VXNlcm5hbWU6", b"UGFzc3dvcmQ6"):
+                self.say(f, b"334 " + ask)
+                given.append(base64.b64decode(f.readline()))
+        return given == [b"mailer", b"sesame"]
+
+    def talk(self, f, peer, again=False):
+        if not again:
+            self.say(f, b"220-test\r\n220 ready")
+        to, sender, known = [], None, not self.auth
         for line in f:
             verb = line.strip().split(b":")[0].upper()
+            if self.starttls and not again:
+                self.clear.append(verb.split()[0])
+            if verb.startswith(b"EHLO"):
+                offers = [b"STARTTLS"] if self.starttls and not again else [b"AUTH " + self.auth] if self.auth else []
+                self.say(f, b"\r\n".join(b"250-" + o for o in [b"test", *offers]) + b"\r\n250 8BITMIME")
+                continue
+            if verb == b"STARTTLS":
+                self.say(f, b"220 go on")
+                with self.tls.wrap_socket(peer, server_side=True) as safe, safe.makefile("rwb") as g:
+                    self.talk(g, safe, True)
+                return
+            if verb.startswith(b"AUTH"):
+                known = self.log_in(f, line)
+                self.say(f, b"235 ok" if known else b"535 no")
+                continue
+            if not known and verb != b"QUIT":
+                self.say(f, b"530 who are you?")
+                continue
             if verb == b"MAIL FROM":
                 sender = line.split(b"<")[1].split(b">")[0]
             elif verb == b"RCPT TO":
@@ -255,6 +293,49 @@ def test_mail(api):
     message(api, "LOUDER", 5)
     sender, _, got = mail.next()
     assert sender == b"serai@example.org" and "LOUDER" in got["Subject"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A file with certificate and key, and the fingerprint."""
+    path = tmp_path_factory.mktemp("tls")
+    pem = path / "mail.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", pem,
+                    "-out", path / "cert.pem"], check=True, capture_output=True, timeout=LIMIT)
+    pem.write_text(pem.read_text() + (path / "cert.pem").read_text())
+    return pem, hashlib.sha256(ssl.PEM_cert_to_DER_cert((path / "cert.pem").read_text())).hexdigest()
+
+
+@pytest.mark.parametrize("tls, auth", [("starttls", b"PLAIN LOGIN"), ("yes", b"LOGIN"), ("starttls", None)])
+def test_mail_by_tls(daemon, api, certificate, tls, auth):
+    mail = Mail(tls=certificate[0], starttls=tls == "starttls", auth=auth)
+    secret = api.call("secret.create", {"value": "sesame", "other_config": {}})
+    name = "SAFE_%s_%s" % (tls, auth)
+    who = {"mail_user": "mailer", "mail_secret": api.call("secret.get_uuid", secret)} if auth else {}
+    settings(api, mail_tls=tls, mail_fingerprint=certificate[1], ssmtp_mailhub="127.0.0.1:%d" % mail.port, **who)
+    settings(api, mail_destination="a@example.org")
+    message(api, name)
+    assert name in mail.next()[2]["Subject"]
+    assert not set(mail.clear) - {b"EHLO", b"STARTTLS"}
+    api.call("secret.destroy", secret)
+
+
+def test_mail_is_not_sent_to_strangers_or_in_the_open(daemon, api, certificate):
+    """Another certificate, no STARTTLS where it is asked for, a password without TLS: nothing goes out, and the log says why."""
+    secret = api.call("secret.create", {"value": "sesame", "other_config": {}})
+    other = "00" * 32
+    for server, keys, why in (
+            (Mail(tls=certificate[0], starttls=True), {"mail_tls": "starttls", "mail_fingerprint": other}, "TLS with the mail server"),
+            (Mail(), {"mail_tls": "starttls"}, "does not offer STARTTLS"),
+            (Mail(), {"mail_tls": "no", "mail_user": "mailer", "mail_secret": api.call("secret.get_uuid", secret)},
+             "a password is sent by TLS only")):
+        api.call("pool.remove_from_other_config", api.pool(), "mail-destination")
+        settings(api, ssmtp_mailhub="127.0.0.1:%d" % server.port, **keys)
+        settings(api, mail_destination="a@example.org")
+        message(api, "NEVER_" + why.split()[-1])
+        wait_log(daemon, why)
+        assert server.got.empty()
+    api.call("secret.destroy", secret)
 
 
 def test_mail_refused_and_broken(daemon, api):
