@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "api/errors.h"
@@ -446,24 +447,66 @@ static void gate_leave(void) EXCLUDES(db_mutex)
     db_unlock();
 }
 
+static void add_roles(const struct ref *ref, const struct subject_rec *s,
+                      struct session_user *out)
+{
+    if (ref_is_null(&out->subject))
+        out->subject = *ref;
+    for (size_t i = 0; i < s->roles.n && out->n_roles < SESSION_ROLES_MAX; i++) {
+        bool there = false;
+        for (size_t k = 0; k < out->n_roles && !there; k++)
+            there = ref_eq(&out->roles[k], &s->roles.v[i]);
+        if (!there)
+            out->roles[out->n_roles++] = s->roles.v[i];
+    }
+}
+
+void session_add_subject(const char *id, struct session_user *out)
+{
+    for (struct db_iter it = db_first(CLASS_SUBJECT); it.rec; db_next(&it)) {
+        const struct subject_rec *s = it.rec;
+        if (strcasecmp(s->subject_identifier, id) == 0)
+            add_roles(&it.ref, s, out);
+    }
+}
+
+/* What a user of the system may who does not administer the pool. */
+static void local_roles(const char *user, const char *groups, struct session_user *out)
+    EXCLUDES(db_mutex)
+{
+    out->sid = str_fmt(SESSION_LOCAL_USER "%s", user);
+    db_lock();
+    session_add_subject(out->sid, out);
+    for (const char *p = groups; p && *p;) {
+        size_t n = strcspn(p, ",");
+        AUTO(free_str) char *id = str_fmt(SESSION_LOCAL_GROUP "%.*s", (int)n, p);
+        session_add_subject(id, out);
+        p += n + (p[n] == ',');
+    }
+    db_unlock();
+}
+
 /* The password file's user, or the system's. */
 static int find_local_user(const char *user, const char *password, const char *client_ip,
                            struct session_user *out, bool *right_out, struct err *err)
 {
     session_source_fn ask = get_source();
     bool right = false, admin = true;
+    AUTO(free_str) char *groups = NULL;
     int rc = 0;
     gate_enter();
     if (!ask)
         right = password_right(user, password);
     else
-        rc = ask(user, password, client_ip, &right, &admin, err);
+        rc = ask(user, password, client_ip, &right, &admin, &groups, err);
     gate_leave();
     if (rc < 0)
         return -1;
     if (right) {
         out->name = str_dup(user);
         out->local_superuser = admin;
+        if (!admin)
+            local_roles(user, groups, out);
     }
     *right_out = right;
     return 0;

@@ -37,6 +37,11 @@ struct session_user {
 };
 
 void session_user_done(struct session_user *u);
+/* Users and groups of the system as subjects: identifiers that begin so, and a name. */
+#define SESSION_LOCAL_USER  "local:"
+#define SESSION_LOCAL_GROUP "local-group:"
+/* The roles of the subject with that identifier, in any case, besides those that u has. */
+void session_add_subject(const char *id, struct session_user *u) REQUIRES(db_mutex);
 
 /* Others who know users besides those of the password file or of the system: a directory, the table of tokens. */
 struct session_directory {
@@ -70,10 +75,13 @@ struct session_limits {
 void session_set_limits(const struct session_limits *limits) EXCLUDES(db_mutex);
 
 /* Users other than the one of the password file: the system's, say. Is it this user's password, and if so, does the
- * user administer the pool? A refusal takes the same time for known and unknown users. from: an address, may be NULL.
- * Errors: SESSION_AUTHENTICATION_FAILED(user, why) when nobody can tell. Called with no lock held. */
+ * user administer the pool? Those who do not have the roles of their subject and of their groups' (SESSION_LOCAL_*).
+ * groups_out: names between commas, given; may stay NULL. A refusal takes the same time for known and unknown users.
+ * from: an address, may be NULL. Errors: SESSION_AUTHENTICATION_FAILED(user, why) when nobody can tell. Called with no
+ * lock held. */
 typedef int (*session_source_fn)(const char *user, const char *password, const char *from,
-                                 bool *right_out, bool *admin_out, struct err *err);
+                                 bool *right_out, bool *admin_out, char **groups_out,
+                                 struct err *err);
 /* Ask there from now on, instead of the password file; before session_init, which then reads none. */
 void session_set_source(session_source_fn fn) EXCLUDES(db_mutex);
 

@@ -133,12 +133,14 @@ TEST(change_the_password)
 }
 
 static int system_users(const char *user, const char *password, const char *from,
-                        bool *right_out, bool *admin_out, struct err *err)
+                        bool *right_out, bool *admin_out, char **groups_out,
+                        struct err *err)
 {
     if (str_eq(user, "away"))
         return err_set(err, ERR_SESSION_AUTHENTICATION_FAILED, user, "nobody answers");
     *right_out = str_eq(password, "good") && str_eq(from, "192.0.2.7");
     *admin_out = str_eq(user, "ann");
+    *groups_out = str_eq(user, "bob") ? NULL : str_dup("users,makers");
     return 0;
 }
 
@@ -174,6 +176,52 @@ TEST(users_of_the_system)
     CHECK(session_change_password("good", "other", &err) < 0);
     CHECK_STR(err.code, ERR_CHANGE_PASSWORD_REJECTED);
     err_done(&err);
+    session_set_source(NULL);
+    db_close();
+}
+
+/* A subject with a role, or with none. */
+static struct ref make_subject(const char *id, uint8_t bit)
+{
+    const struct ty *ty = schema_classes[CLASS_SUBJECT].fields[F_SUBJECT_ROLES].ty;
+    struct subject_rec *rec = record_new(&schema_classes[CLASS_SUBJECT]);
+    struct ref role = rbac_role_ref(bit);
+    value_done(ty, &rec->roles);
+    rec->roles = (struct set_ref){ 0 };
+    (void)set_add(ty, &rec->roles, &role);
+    str_put(&rec->subject_identifier, id);
+    struct tx *tx = tx_begin(&test_who);
+    struct ref ref = tx_create(tx, CLASS_SUBJECT, rec, NULL);
+    CHECK(tx_commit(tx, NULL) == 0);
+    return ref;
+}
+
+TEST(users_of_the_system_have_the_roles_of_their_subjects)
+{
+    session_set_source(system_users);
+    start(SESSION_LIMITS);
+    CHECK(rbac_init(NULL) == 0);
+    (void)make_subject("local:bob", ROLE_READ_ONLY);
+    (void)make_subject("local-group:makers", ROLE_VM_OPERATOR);
+    (void)make_subject("local-group:use", ROLE_POOL_ADMIN); /* nobody's */
+
+    static const struct {
+        const char *user, *sid;
+        uint8_t roles;
+    } cases[] = { { "bob", "local:bob", ROLE_READ_ONLY },
+                  { "cleo", "local:cleo", ROLE_VM_OPERATOR } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct session s;
+        AUTO(err_done) struct err err = { 0 };
+        CHECK_INT(session_login(cases[i].user, "good", "a", "192.0.2.7", &s, &err), 0);
+        CHECK_INT(s.roles, cases[i].roles);
+        CHECK(!s.local_superuser);
+        db_lock();
+        const struct session_rec *rec = db_get(CLASS_SESSION, &s.ref);
+        CHECK_STR(rec ? rec->auth_user_sid : NULL, cases[i].sid);
+        db_unlock();
+    }
     session_set_source(NULL);
     db_close();
 }
@@ -443,7 +491,7 @@ static int asking GUARDED_BY(asked), most GUARDED_BY(asked), go GUARDED_BY(asked
 
 /* Stays until it is let go. */
 static int slow_system(const char *user, const char *password, const char *from,
-                       bool *right_out, bool *admin_out, struct err *err)
+                       bool *right_out, bool *admin_out, char **groups_out, struct err *err)
 {
     (void)user, (void)password, (void)from, (void)err;
     mutex_lock(&asked);

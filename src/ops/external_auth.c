@@ -243,29 +243,6 @@ static void end_asking(void) EXCLUDES(directory_lock)
 
 /* ---- who may log in ------------------------------------------------------------------------------------ */
 
-static void add_roles(const struct ref *ref, const struct subject_rec *s,
-                      struct session_user *out)
-{
-    if (ref_is_null(&out->subject))
-        out->subject = *ref;
-    for (size_t i = 0; i < s->roles.n && out->n_roles < SESSION_ROLES_MAX; i++) {
-        bool there = false;
-        for (size_t k = 0; k < out->n_roles && !there; k++)
-            there = ref_eq(&out->roles[k], &s->roles.v[i]);
-        if (!there)
-            out->roles[out->n_roles++] = s->roles.v[i];
-    }
-}
-
-static void add_subject(const char *id, struct session_user *out) REQUIRES(db_mutex)
-{
-    for (struct db_iter it = db_first(CLASS_SUBJECT); it.rec; db_next(&it)) {
-        const struct subject_rec *s = it.rec;
-        if (strcasecmp(s->subject_identifier, id) == 0)
-            add_roles(&it.ref, s, out);
-    }
-}
-
 /* The subjects that an entry is, itself or by its groups. */
 static int find_roles(const struct directory_config *c, const struct directory_entry *e,
                       struct session_user *out, struct err *err)
@@ -275,9 +252,9 @@ static int find_roles(const struct directory_config *c, const struct directory_e
     if (directory_groups(c, e->dn, &ids, &n, err) < 0)
         return -1;
     db_lock();
-    add_subject(e->id, out);
+    session_add_subject(e->id, out);
     for (size_t i = 0; i < n; i++)
-        add_subject(ids[i], out);
+        session_add_subject(ids[i], out);
     db_unlock();
     for (size_t i = 0; i < n; i++)
         free(ids[i]);
@@ -339,6 +316,26 @@ static int check_login(const char *user, const char *password, const char *clien
 
 /* ---- sessions under way -------------------------------------------------------------------------------- */
 
+static bool is_local(const char *id)
+{
+    return str_starts(id, SESSION_LOCAL_USER) || str_starts(id, SESSION_LOCAL_GROUP);
+}
+
+/* A user of the system whose subject is gone, or has no role any more. */
+static char *local_without_role(void) EXCLUDES(db_mutex)
+{
+    char *sid = NULL;
+    db_lock();
+    for (struct db_iter it = db_first(CLASS_SESSION); it.rec && !sid; db_next(&it)) {
+        const struct session_rec *rec = it.rec;
+        const struct subject_rec *s = db_get(CLASS_SUBJECT, &rec->subject);
+        if (is_local(rec->auth_user_sid) && (!s || s->roles.n == 0))
+            sid = str_dup(rec->auth_user_sid);
+    }
+    db_unlock();
+    return sid;
+}
+
 static char **logged_in(size_t *n_out) EXCLUDES(db_mutex)
 {
     size_t n = 0;
@@ -346,7 +343,7 @@ static char **logged_in(size_t *n_out) EXCLUDES(db_mutex)
     char **sids = mem_array(db_count(CLASS_SESSION) + 1, sizeof(*sids));
     for (struct db_iter it = db_first(CLASS_SESSION); it.rec; db_next(&it)) {
         const struct session_rec *rec = it.rec;
-        bool there = !*rec->auth_user_sid;
+        bool there = !*rec->auth_user_sid || is_local(rec->auth_user_sid);
         for (size_t i = 0; i < n && !there; i++)
             there = str_eq(sids[i], rec->auth_user_sid);
         if (!there)
@@ -392,8 +389,14 @@ static int look_again(const struct settings *s, const char *sid, struct err *err
 static void revalidate(void)
 {
     AUTO(settings_done) struct settings s = { 0 };
-    AUTO(err_done) struct err off = { 0 };
+    AUTO(err_done) struct err off = { 0 }, failed = { 0 };
     size_t n;
+    for (char *sid; (sid = local_without_role()) != NULL; free(sid)) {
+        if (logout(sid, "no role is left", &failed) < 0) {
+            free(sid);
+            break; /* the disk is full: again later */
+        }
+    }
     if (load(&s, &off) < 0)
         return;
     char **sids = logged_in(&n);
@@ -466,11 +469,29 @@ void external_auth_done(void)
 
 /* ---- the calls ----------------------------------------------------------------------------------------- */
 
+/* Users and groups of the system, whether there are such or not: nobody is asked but at a login. */
+static bool resolve_local(const char *id, struct directory_entry *out)
+{
+    if (!is_local(id) || !strchr(id, ':')[1])
+        return false;
+    out->name = str_dup(strchr(id, ':') + 1);
+    out->id = str_dup(id);
+    out->display = str_dup(out->name);
+    out->dn = str_dup("");
+    out->is_group = str_starts(id, SESSION_LOCAL_GROUP);
+    return true;
+}
+
 static int resolve(const char *name, const char *id, struct directory_entry *out,
                    char ***groups_out, size_t *n_out, struct err *err)
 {
     AUTO(settings_done) struct settings s = { 0 };
     bool found = false;
+    if (resolve_local(name ? name : id, out)) {
+        if (groups_out)
+            *groups_out = mem_array(1, sizeof(**groups_out));
+        return 0;
+    }
     if (load(&s, err) < 0 || begin_asking(s.max_threads, err) < 0)
         return -1;
     AUTO(free_str) char *bare = name ? bare_name(name, s.service) : NULL;

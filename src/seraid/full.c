@@ -105,6 +105,26 @@ int full_confine(const struct options *o, struct err *err)
 
 /* Users */
 
+/* Names between commas, which no name has; given. */
+static char *groups_of(const struct passwd *pw)
+{
+    AUTO(free_ptr) char *text = mem_alloc(NSS_MAX);
+    AUTO(free_ptr) gid_t *groups = mem_array(GROUPS_MAX, sizeof(*groups));
+    struct buf names = BUF_INIT(NSS_MAX);
+    struct group entry, *found;
+    int n = GROUPS_MAX;
+
+    if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &n) < 0)
+        n = 0;
+    for (int i = 0; i < n; i++) {
+        found = NULL;
+        if (getgrgid_r(groups[i], &entry, text, NSS_MAX, &found) == 0 && found
+            && !strchr(found->gr_name, ','))
+            buf_addf(&names, "%s%s", names.len ? "," : "", found->gr_name);
+    }
+    return buf_take(&names);
+}
+
 static bool in_group(const struct passwd *pw, const char *name)
 {
     AUTO(free_ptr) char *text = mem_alloc(NSS_MAX);
@@ -121,19 +141,22 @@ static bool in_group(const struct passwd *pw, const char *name)
     return false;
 }
 
-/* root, or a member of the group. */
-static bool is_admin(const char *user)
+/* root, or a member of the group; the groups of others. */
+static bool is_admin(const char *user, char **groups_out)
 {
     AUTO(free_ptr) char *text = mem_alloc(NSS_MAX);
     struct passwd entry, *found = NULL;
 
     if (getpwnam_r(user, &entry, text, NSS_MAX, &found) != 0 || !found)
         return false;
-    return found->pw_uid == 0 || in_group(found, admin_group);
+    if (found->pw_uid == 0 || in_group(found, admin_group))
+        return true;
+    *groups_out = groups_of(found);
+    return false;
 }
 
 static int ask(const char *user, const char *password, const char *from, bool *right_out,
-               bool *admin_out, struct err *err)
+               bool *admin_out, char **groups_out, struct err *err)
 {
     AUTO(err_done) struct err cause = { 0 };
 
@@ -142,7 +165,7 @@ static int ask(const char *user, const char *password, const char *from, bool *r
                       "Passwords cannot be checked: serai-rootd does not answer");
         return err_detail(err, "%s", cause.detail ? cause.detail : cause.code);
     }
-    *admin_out = *right_out && is_admin(user);
+    *admin_out = *right_out && is_admin(user, groups_out);
     return 0;
 }
 

@@ -121,3 +121,16 @@ def test_change_password(directory):
     assert (daemon.dir / "password").stat().st_mode & 0o777 == 0o600
     assert "a new one" not in daemon.log_text()
     assert daemon.stop()[0] == 0
+
+
+def test_subjects_of_the_system(api):
+    """Users and groups of the host need no directory: what they may is settled before the first of them logs in."""
+    for id_, group in (("local:alice", "false"), ("local-group:makers", "true")):
+        assert api.call("auth.get_subject_identifier", id_) == id_
+        info = api.call("auth.get_subject_information_from_identifier", id_)
+        assert (info["subject-name"], info["subject-is-group"]) == (id_.split(":")[1], group)
+        assert api.call("auth.get_group_membership", id_) == []
+        ref = api.call("subject.create", {"subject_identifier": id_, "other_config": info})
+        api.call("subject.destroy", ref)
+    assert api.fails("auth.get_subject_identifier", "alice").code == "AUTH_IS_DISABLED"
+    assert api.fails("auth.get_subject_identifier", "local:").code == "AUTH_IS_DISABLED"

@@ -149,7 +149,7 @@ def users(directory):
                             check=True).stdout.strip()
     added = {"passwd": "ann:x:54321:54321::/:/bin/false\nbob:x:54322:54322::/:/bin/false\n",
              "shadow": "ann:%s:19000:0:99999:7:::\nbob:%s:19000:0:99999:7:::\n" % (hashed, hashed),
-             "group": "serai-admin:x:54399:ann\n"}
+             "group": "serai-admin:x:54399:ann\nmakers:x:54398:ann,bob\n"}
     for name, lines in added.items():
         (etc / name).write_text(pathlib.Path("/etc/" + name).read_text() + lines)
         (etc / name).chmod(0o640 if name == "shadow" else 0o644)
@@ -178,6 +178,15 @@ def test_users_of_the_system(users):
         took.append(seconds)
     assert min(took) >= 2.2
     with wire.Api(*users.host_port()).login("ann", "right word") as api:
+        # Bob gets what a subject of his group gives.
+        subject = api.call("subject.create", {"subject_identifier": "local-group:makers", "other_config": {}})
+        for role in api.call("subject.get_roles", subject):
+            api.call("subject.remove_from_roles", subject, role)
+        assert login(users, "bob", "right word")[0] == "SESSION_AUTHORIZATION_FAILED"
+        api.call("subject.add_to_roles", subject, api.call("role.get_by_name_label", "read-only")[0])
+        with wire.Api(*users.host_port()).login("bob", "right word") as bob:
+            assert bob.call("host.get_all")
+            assert bob.fails("VM.clone", bob.call("VM.get_by_name_label", "Other install media")[0], "x").code == "RBAC_PERMISSION_DENIED"
         assert api.fails("session.change_password", "right word", "other").code == "CHANGE_PASSWORD_REJECTED"
         users.rootd.stop()
         assert login(users, "ann", "right word")[0] == "SESSION_AUTHENTICATION_FAILED"
