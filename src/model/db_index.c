@@ -51,7 +51,8 @@ void db_index_obj_free(struct obj *o)
 {
     if (!o)
         return;
-    db_index_drop_encoded(o);
+    for (size_t i = 0; i < ARRAY_SIZE(o->enc); i++)
+        text_drop(o->enc[i].text);
     record_free(&schema_classes[o->cls], o->rec);
     free(o->extra);
     free(o);
@@ -94,6 +95,7 @@ void db_index_unlink(struct obj *o)
     list_remove(&o->in_class);
     c->n--;
     drop_all_encoded(o->cls);
+    db_index_drop_encoded(o); /* nothing of the class points at it any more */
 }
 
 /* Names */

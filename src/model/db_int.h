@@ -187,7 +187,7 @@ void db_index_tomb_drop_newest(void) REQUIRES(db_mutex);
 void db_index_tomb_trim(void) REQUIRES(db_mutex);
 void db_index_drop_encoded(struct obj *o) REQUIRES(db_mutex);
 struct obj *db_index_obj_new(enum class_id cls, const struct ref *ref, void *rec);
-void db_index_obj_free(struct obj *o) REQUIRES(db_mutex);
+void db_index_obj_free(struct obj *o); /* unlinked, or never linked: needs no lock */
 
 /* db_commit.c: the queue and the store thread */
 int db_commit_start(struct err *err) MUST_CHECK REQUIRES(db_mutex);
