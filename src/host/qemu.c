@@ -28,6 +28,7 @@
 #define NIC_PCI_DEV  0x06
 #define CMDLINE_MAX  4096 /* above what x86 kernels take (2048) */
 #define PATH_MAX_    4095
+#define NVRAM_FDSET  1000U /* beside those of disks */
 /* Slots that have a root port from the start, so that a disk or NIC can be plugged into them later at the address that
  * it keeps when the machine is built anew. A port costs 0.9 ms of processor time at each start. */
 #define SPARE_PORTS UINT64_C(0xf)
@@ -108,16 +109,16 @@ static int add_machine(struct build *b)
         return refuse(b, "cpu_model", cpu);
     if (!str_eq(s->accel, "kvm") && !str_eq(s->accel, "tcg"))
         return refuse(b, "accel", s->accel ? s->accel : "");
-    if (s->firmware != VM_FIRMWARE_BIOS)
-        return err_set(b->err, ERR_VALUE_NOT_SUPPORTED, "firmware", "uefi",
-                       "only bios is supported");
+    if (s->firmware == VM_FIRMWARE_UEFI && (!s->firmware_code || s->nvram_fd < 0))
+        return refuse(b, "firmware", "uefi");
     if (mib == 0 || mib > UINT64_C(64) << 20)
         return err_set(b->err, ERR_INVALID_VALUE, "memory", "0 or too large");
     option(b, "-machine", NULL);
     argv_addf(b->argv,
-              "%s,usb=off,vmport=off,hpet=off,smm=off,i8042=on,dump-guest-core=off,memory-"
-              "backend=pc.ram",
-              s->machine);
+              "%s,usb=off,vmport=off,hpet=off,smm=%s,i8042=on,dump-guest-core=off,memory-"
+              "backend=pc.ram%s",
+              s->machine, s->secure_boot ? "on" : "off",
+              s->firmware == VM_FIRMWARE_UEFI ? ",pflash0=fw-code,pflash1=fw-vars" : "");
     option(b, "-accel", str_eq(s->accel, "kvm") ? "kvm" : "tcg,thread=multi");
     option(b, "-cpu", NULL);
     /* KVM alone has them. Without them Windows spins on locks and reads clocks that trap. */
@@ -134,6 +135,43 @@ static int add_machine(struct build *b)
                        json_pack("{ss ss sI sb}", "qom-type", "memory-backend-memfd", "id",
                                  "pc.ram", "size", (json_int_t)mib * (json_int_t)MIB,
                                  "share", 1));
+}
+
+static int add_flash(struct build *b, const char *node, const char *path, bool read_only)
+{
+    AUTO(free_str) char *file = str_fmt("%s-file", node);
+
+    return option_json(b, "-blockdev",
+                       json_pack("{ss ss ss sb}", "driver", "file", "node-name", file,
+                                 "filename", path, "read-only", read_only))
+                       < 0
+                   || option_json(b, "-blockdev",
+                                  json_pack("{ss ss ss sb}", "driver", "raw", "node-name",
+                                            node, "file", file, "read-only", read_only))
+                          < 0
+               ? -1
+               : 0;
+}
+
+/* With secure boot its variables are written in system management mode alone, else the guest could put its own keys there. */
+static int add_firmware(struct build *b)
+{
+    const struct vm_spec *s = b->spec;
+
+    if (s->firmware != VM_FIRMWARE_UEFI)
+        return 0;
+    AUTO(free_str) char *vars = str_fmt("/dev/fdset/%u", NVRAM_FDSET);
+
+    option(b, "-add-fd", NULL);
+    argv_addf(b->argv, "fd=%d,set=%u", QEMU_FD_NVRAM, NVRAM_FDSET);
+    if (add_flash(b, "fw-code", s->firmware_code, true) < 0
+        || add_flash(b, "fw-vars", vars, false) < 0)
+        return -1;
+    if (s->secure_boot) {
+        option(b, "-global", "driver=cfi.pflash01,property=secure,value=on");
+        option(b, "-global", "ICH9-LPC.disable_s3=1");
+    }
+    return 0;
 }
 
 static int add_smp(struct build *b)
@@ -180,7 +218,7 @@ static int add_kernel(struct build *b)
         return refuse(b, "PV_args", "not UTF-8");
     /* SeaBIOS takes 100 ms longer to the kernel's first instruction (TCG, 206 and 54 ms), and it is of use only
      * to disks' boot loaders and for the text mode of a screen. */
-    if (!s->vga)
+    if (!s->vga && s->firmware == VM_FIRMWARE_BIOS)
         option(b, "-bios", "qboot.rom");
     option(b, "-kernel", s->kernel);
     if (s->initrd)
@@ -433,7 +471,7 @@ int qemu_argv(const struct vm_spec *spec, const char *binary, struct argv *out,
     add_process(&b, binary);
     if (spec->incoming)
         option(&b, "-incoming", "defer");
-    if (add_machine(&b) < 0 || add_smp(&b) < 0 || add_kernel(&b) < 0
+    if (add_machine(&b) < 0 || add_firmware(&b) < 0 || add_smp(&b) < 0 || add_kernel(&b) < 0
         || add_fixed_devices(&b) < 0 || add_disks(&b) < 0 || add_nics(&b) < 0
         || add_smbios(&b) < 0) {
         argv_done(&argv);

@@ -139,6 +139,17 @@ TEST(golden_windows)
     check_golden("argv-windows.txt", &s);
 }
 
+TEST(golden_uefi)
+{
+    struct vm_spec s = tiny();
+
+    s.firmware = VM_FIRMWARE_UEFI;
+    s.firmware_code = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
+    s.nvram_fd = 30;
+    s.secure_boot = true;
+    check_golden("argv-uefi.txt", &s);
+}
+
 TEST(golden_buses)
 {
     struct vm_spec s = tiny();
@@ -506,7 +517,7 @@ TEST(refuses)
     check_refused(&s, "INVALID_VALUE", "memory");
     s = big();
     s.firmware = VM_FIRMWARE_UEFI;
-    check_refused(&s, "VALUE_NOT_SUPPORTED", "firmware");
+    check_refused(&s, "INVALID_VALUE", "firmware");
     s = tiny();
     s.n_disks = 7;
     for (unsigned i = 0; i < 7; i++) {

@@ -62,6 +62,10 @@ struct vm_spec {
     unsigned vcpus, vcpus_max, cores_per_socket;
     uint64_t memory_bytes;
     enum vm_firmware firmware;
+    /* UEFI: the firmware's two files, the second by descriptor and written to */
+    const char *firmware_code;
+    int nvram_fd;
+    bool secure_boot;
     const char *kernel, *initrd, *cmdline; /* direct boot; kernel NULL: from disks */
     bool rtc_localtime;
     bool vga;

@@ -362,7 +362,7 @@ int ops_boot(struct err *err)
     if (boot_adopt(err))
         return -1;
     disks_settle(machine_lives);
-    if (refresh_all(err))
+    if (vm_nvram_settle(err) || refresh_all(err))
         return -1;
     (void)FAILPOINT("boot.adopted");
     return vm_watch_init(err) || guest_init(err) ? -1 : 0;

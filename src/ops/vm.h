@@ -38,6 +38,8 @@ struct vm_parts {
     struct vm_part_nic nics[VMSPEC_NICS_MAX];
     size_t n_nics;
     char *kernel, *initrd; /* resolved paths; NULL: boots from its disks */
+    int nvram;             /* owned, where the firmware is UEFI; else not above 0 */
+    bool secure_boot;
     const char *accel, *machine;
     uint64_t promised_bytes; /* of memory, kept for this start */
     int64_t domid;
@@ -66,6 +68,9 @@ int vm_part_disk_connect(const char *vm_uuid, struct vm_part_disk *k,
 /* The disk of a machine has grown: the guest sees it (hotplug.c). Can be repeated. */
 int vm_show_disk_size(struct call *call, const struct ref *vbd, uint64_t bytes,
                       struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* Which firmware it asks for. Errors: INVALID_VALUE(field, value). Pure. */
+int vm_spec_firmware(const struct vm_rec *vm, enum vm_firmware *out, bool *secure_out,
+                     struct err *err) MUST_CHECK;
 /* Pure. out borrows from p. Errors: VALUE_NOT_SUPPORTED(field, value, reason), ... */
 int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err)
     MUST_CHECK;
@@ -108,6 +113,14 @@ int vm_say_ref(struct err *err, const char *uuid, const struct ref *ref);
 void hotplug_settle(const struct ref *vm, const struct deadline *d) EXCLUDES(db_mutex);
 /* The guest let go of a device ("vbd-UUID") long after it was asked for. */
 void hotplug_gone(const char *device) EXCLUDES(db_mutex);
+/* vm_nvram.c: the firmware's memory is a file while the machine runs, else VM.NVRAM. open: make it for a start, if the firmware is
+ * UEFI. record: what the file says, in the change set; drop: the file is not needed any more. settle: at start, what died
+ * between the two. */
+int vm_nvram_open(struct vm_parts *p, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+void vm_nvram_record(struct tx *tx, const struct ref *vm, const struct vm_rec *rec)
+    REQUIRES(db_mutex);
+void vm_nvram_drop(const char *uuid);
+int vm_nvram_settle(struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* End the machine if there is one and bring the records to Halted: the one teardown of every power operation.
  * say: told of a VM that was not halted. */
 int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,

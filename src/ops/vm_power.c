@@ -254,7 +254,7 @@ int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct dea
         return -1;
     p->accel = host_ctx.accel.name;
     p->machine = pinned_machine(p->vm);
-    if (!p->vm->HVM_boot_params.n && !p->vm->HVM_boot_policy[0] && p->vm->PV_kernel[0]) {
+    if (!p->vm->HVM_boot_policy[0] && p->vm->PV_kernel[0]) {
         if (resolve_boot_file(p->vm, p->vm->PV_kernel, &p->kernel, err)
             || resolve_boot_file(p->vm, p->vm->PV_ramdisk, &p->initrd, err))
             return -1;
@@ -262,7 +262,7 @@ int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct dea
     if (take_memory(p->vm, true, err))
         return -1;
     p->promised_bytes = (uint64_t)p->vm->memory_dynamic_max;
-    if (open_volumes(p, d, err))
+    if (open_volumes(p, d, err) || vm_nvram_open(p, err))
         return -1;
     for (size_t i = 0; i < p->n_nics; i++)
         if (vif_part_open(&p->nics[i], p->domid, err))
@@ -325,6 +325,8 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
     if (vm_machine_build(ref, &parts, &d, err)) {
         if (parts.vm)
             IGNORE(disks_stop(parts.vm->uuid, NULL)); /* the next start tries again */
+        if (parts.nvram > 0)
+            vm_nvram_drop(parts.vm->uuid); /* nothing has run: the record is as it was */
         db_lock();
         vm_parts_release(&parts);
         db_unlock();

@@ -211,7 +211,7 @@ void vm_records_suspended(struct tx *tx, const struct ref *ref)
 int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
                 const struct deadline *d, struct err *err)
 {
-    char uuid[UUID_TEXT_SIZE];
+    char uuid[UUID_TEXT_SIZE] = "";
     if (vm_uuid_of(vm, uuid)
         && (host_ctx.machine->destroy(uuid, d, err) || disks_stop(uuid, err)))
         return -1;
@@ -221,11 +221,15 @@ int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
     const struct vm_rec *rec = db_get(CLASS_VM, vm);
     if (rec && rec->power_state != VM_POWER_STATE_HALTED)
         message_add_vm(tx, say, vm);
-    if (rec)
+    if (rec) {
+        vm_nvram_record(tx, vm, rec);
         vm_records_halted(tx, vm);
+    }
     if (tx_commit(tx, err))
         return -1;
     (void)FAILPOINT("vm.teardown.recorded");
+    if (uuid[0])
+        vm_nvram_drop(uuid);
     vm_memory_forget(vm);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "api/errors.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "host/nvram.h"
 #include "ops/vif.h"
 
 void vm_part_disk_done(struct vm_part_disk *d)
@@ -30,6 +31,8 @@ void vm_parts_done(struct vm_parts *p)
     record_free(&schema_classes[CLASS_VM], p->vm);
     free_str(&p->kernel);
     free_str(&p->initrd);
+    if (p->nvram > 0)
+        close(p->nvram);
     *p = (struct vm_parts){ 0 };
 }
 
@@ -242,6 +245,19 @@ static void add_bios_strings(const struct vm_rec *vm, struct vm_spec *out)
     }
 }
 
+int vm_spec_firmware(const struct vm_rec *vm, enum vm_firmware *out, bool *secure_out,
+                     struct err *err)
+{
+    const char *firmware = lookup(&vm->HVM_boot_params, "firmware");
+    const char *secure = lookup(&vm->platform, "secureboot");
+    if (firmware && firmware[0] && !str_eq(firmware, "bios") && !str_eq(firmware, "uefi"))
+        return err_set(err, ERR_INVALID_VALUE, "HVM_boot_params:firmware", firmware);
+    *out = firmware && str_eq(firmware, "uefi") ? VM_FIRMWARE_UEFI : VM_FIRMWARE_BIOS;
+    *secure_out = *out == VM_FIRMWARE_UEFI && secure
+                  && (str_eq(secure, "auto") || flag(&vm->platform, "secureboot", false));
+    return 0;
+}
+
 int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err)
 {
     const struct vm_rec *vm = p->vm;
@@ -253,7 +269,10 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
     const char *per_socket = lookup(&vm->platform, "cores-per-socket");
     if (per_socket && !parse_range(per_socket, 1, 256, &cores))
         return err_set(err, ERR_INVALID_VALUE, "platform:cores-per-socket", per_socket);
-    const char *firmware = lookup(&vm->HVM_boot_params, "firmware");
+    enum vm_firmware firmware;
+    bool secure;
+    if (vm_spec_firmware(vm, &firmware, &secure, err))
+        return -1;
     const char *order = lookup(&vm->HVM_boot_params, "order");
     if (!order || !order[0])
         order = "cdn";
@@ -267,8 +286,10 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         .vcpus_max = (unsigned)vm->VCPUs_max,
         .cores_per_socket = vm->VCPUs_max % cores == 0 ? (unsigned)cores : 1,
         .memory_bytes = (uint64_t)vm->memory_dynamic_max,
-        .firmware = firmware && strcmp(firmware, "uefi") == 0 ? VM_FIRMWARE_UEFI
-                                                              : VM_FIRMWARE_BIOS,
+        .firmware = firmware,
+        .firmware_code = nvram_firmware(p->secure_boot)->code,
+        .nvram_fd = p->nvram,
+        .secure_boot = p->secure_boot,
         .kernel = p->kernel,
         .initrd = p->initrd,
         .cmdline = p->kernel ? vm->PV_args : NULL,

@@ -286,11 +286,11 @@ class Guest:
     def serial(self):
         return Console(self.daemon, self.api.session, "text=true&ref=" + self.ref)
 
-    def start_up(self):
-        """Start it and wait until it is up: its serial line."""
+    def start_up(self, limit=LIMIT):
+        """Start it and wait until it is up: its serial line. A firmware may have cleared the screen before."""
         self.start()
         line = self.serial()
-        line.expect("^SERAI_TINY_UP\r$")
+        line.expect("SERAI_TINY_UP\r$", limit)
         return line
 
     def add_disk(self, size=8 * MIB, **fields):
