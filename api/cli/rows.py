@@ -717,7 +717,7 @@ COMMANDS = [
     ("vm-group-destroy", "", "uuid", "", ""),
     ("vm-import", "", "", "filename preserve sr-uuid force host-username host-password type remote-config dry-run metadata url vdi:",
      ""),
-    ("vm-install", "", "new-name-label", "sr-name-label sr-uuid template copy-bios-strings-from", ""),
+    ("vm-install", "", "new-name-label", "sr-name-label sr-uuid template copy-bios-strings-from cloud-init ssh-key hostname", ""),
     ("vm-is-bios-customized", "vm", "", "", ""),
     ("vm-memory-balloon", "", "target", "", ""),
     ("vm-memory-dynamic-range-set", "vm", "min max", "", "VM.set_memory_dynamic_range @ min max"),

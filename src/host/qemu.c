@@ -28,7 +28,10 @@
 #define NIC_PCI_DEV  0x06
 #define CMDLINE_MAX  4096 /* above what x86 kernels take (2048) */
 #define PATH_MAX_    4095
-#define NVRAM_FDSET  1000U /* beside those of disks */
+/* Beside those of disks, whose slots are their numbers. */
+#define NVRAM_FDSET    1000U
+#define CONFIG_FDSET   1001U
+#define CONFIG_SCSI_ID 255
 /* Slots that have a root port from the start, so that a disk or NIC can be plugged into them later at the address that
  * it keeps when the machine is built anew. A port costs 0.9 ms of processor time at each start. */
 #define SPARE_PORTS UINT64_C(0xf)
@@ -137,7 +140,8 @@ static int add_machine(struct build *b)
                                  "share", 1));
 }
 
-static int add_flash(struct build *b, const char *node, const char *path, bool read_only)
+/* A file as it is, as a block node. */
+static int add_file(struct build *b, const char *node, const char *path, bool read_only)
 {
     AUTO(free_str) char *file = str_fmt("%s-file", node);
 
@@ -164,8 +168,8 @@ static int add_firmware(struct build *b)
 
     option(b, "-add-fd", NULL);
     argv_addf(b->argv, "fd=%d,set=%u", QEMU_FD_NVRAM, NVRAM_FDSET);
-    if (add_flash(b, "fw-code", s->firmware_code, true) < 0
-        || add_flash(b, "fw-vars", vars, false) < 0)
+    if (add_file(b, "fw-code", s->firmware_code, true) < 0
+        || add_file(b, "fw-vars", vars, false) < 0)
         return -1;
     if (s->secure_boot) {
         option(b, "-global", "driver=cfi.pflash01,property=secure,value=on");
@@ -345,6 +349,36 @@ static int add_disk(struct build *b, unsigned index, unsigned *sata_used)
     return option_json(b, "-device", qemu_device_disk(disk, port));
 }
 
+/* A CD beside those of the VM: it has the last place on its controller. */
+static int add_config_drive(struct build *b, unsigned *sata_used)
+{
+    const struct vm_spec *s = b->spec;
+    json_t *device;
+
+    if (s->config_fd <= 0)
+        return 0;
+    AUTO(free_str) char *path = str_fmt("/dev/fdset/%u", CONFIG_FDSET);
+
+    option(b, "-add-fd", NULL);
+    argv_addf(b->argv, "fd=%d,set=%u", QEMU_FD_CONFIG, CONFIG_FDSET);
+    if (add_file(b, "config", path, true) < 0)
+        return -1;
+    if (s->config_on_sata) {
+        int port = sata_port(SATA_PORTS - 1, sata_used);
+        AUTO(free_str) char *bus = str_fmt("ide.%d", port);
+
+        if (port < 0)
+            return err_set(b->err, ERR_VALUE_NOT_SUPPORTED, "userdevice", "config",
+                           "more than 6 SATA devices");
+        device = json_pack("{ss ss ss ss}", "driver", "ide-cd", "id", "config-drive", "bus",
+                           bus, "drive", "config");
+    } else {
+        device = json_pack("{ss ss ss si ss}", "driver", "scsi-cd", "id", "config-drive",
+                           "bus", "scsi0.0", "scsi-id", CONFIG_SCSI_ID, "drive", "config");
+    }
+    return option_json(b, "-device", device);
+}
+
 static int check_disks(struct build *b, uint64_t *on_ports)
 {
     const struct vm_spec *s = b->spec;
@@ -378,7 +412,7 @@ static int add_disks(struct build *b)
     for (unsigned i = 0; i < s->n_disks; i++)
         if (add_disk(b, i, &sata_used) < 0)
             return -1;
-    return 0;
+    return add_config_drive(b, &sata_used);
 }
 
 static int add_nics(struct build *b)

@@ -40,6 +40,7 @@ struct vm_parts {
     char *kernel, *initrd; /* resolved paths; NULL: boots from its disks */
     int nvram;             /* owned, where the firmware is UEFI; else not above 0 */
     bool secure_boot;
+    int config; /* owned: the configuration drive; not above 0: none */
     const char *accel, *machine;
     uint64_t promised_bytes; /* of memory, kept for this start */
     int64_t domid;

@@ -21,6 +21,7 @@
 #include "host/root.h"
 #include "model/ops_lock.h"
 #include "ops/boot_record.h"
+#include "ops/config_drive.h"
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
@@ -262,7 +263,8 @@ int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct dea
     if (take_memory(p->vm, true, err))
         return -1;
     p->promised_bytes = (uint64_t)p->vm->memory_dynamic_max;
-    if (open_volumes(p, d, err) || vm_nvram_open(p, err))
+    if (open_volumes(p, d, err) || vm_nvram_open(p, err)
+        || config_drive_open(p->vm, &p->config, err))
         return -1;
     for (size_t i = 0; i < p->n_nics; i++)
         if (vif_part_open(&p->nics[i], p->domid, err))

@@ -33,6 +33,8 @@ void vm_parts_done(struct vm_parts *p)
     free_str(&p->initrd);
     if (p->nvram > 0)
         close(p->nvram);
+    if (p->config > 0)
+        close(p->config);
     *p = (struct vm_parts){ 0 };
 }
 
@@ -273,6 +275,9 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
     bool secure;
     if (vm_spec_firmware(vm, &firmware, &secure, err))
         return -1;
+    const char *disk_bus = lookup(&vm->platform, "disk-bus");
+    /* Beside what the guest has a driver for, as other CDs. */
+    bool on_sata = disk_bus && (str_eq(disk_bus, "nvme") || str_eq(disk_bus, "sata"));
     const char *order = lookup(&vm->HVM_boot_params, "order");
     if (!order || !order[0])
         order = "cdn";
@@ -290,6 +295,8 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         .firmware_code = nvram_firmware(p->secure_boot)->code,
         .nvram_fd = p->nvram,
         .secure_boot = p->secure_boot,
+        .config_fd = p->config,
+        .config_on_sata = on_sata,
         .kernel = p->kernel,
         .initrd = p->initrd,
         .cmdline = p->kernel ? vm->PV_args : NULL,

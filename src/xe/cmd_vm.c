@@ -141,12 +141,48 @@ static int place_disks(struct xe *x, const char *vm, const char *sr, struct err 
     return xe_do(x, "VM.add_to_other_config", json_pack("[sss]", vm, "disks", placed), err);
 }
 
+static int other_config(struct xe *x, const char *vm, const char *key, const char *value,
+                        struct err *err)
+{
+    return xe_do(x, "VM.remove_from_other_config", json_pack("[ss]", vm, key), err) < 0
+                   || xe_do(x, "VM.add_to_other_config", json_pack("[sss]", vm, key, value),
+                            err)
+                          < 0
+               ? -1
+               : 0;
+}
+
+/* What the guest applies when it starts first: two files of the user's, and a name. */
+static int guest_settings(struct xe *x, const char *vm, struct err *err)
+{
+    static const struct {
+        const char *param, *key;
+        bool file;
+    } rows[] = { { "cloud-init", "cloud-init:user-data", true },
+                 { "ssh-key", "cloud-init:ssh-keys", true },
+                 { "hostname", "cloud-init:hostname", false } };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *value = xe_param(x, rows[i].param);
+        AUTO(free_str) char *text = NULL;
+        if (!value)
+            continue;
+        if (rows[i].file && !x->env->read_file)
+            return xe_fail(err, "Files cannot be read here");
+        if (rows[i].file && x->env->read_file(x->env->arg, value, &text, err) < 0)
+            return -1;
+        if (other_config(x, vm, rows[i].key, text ? text : value, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int provision(struct xe *x, const char *vm, const char *sr, struct err *err)
 {
     const char *bios = xe_param(x, "copy-bios-strings-from");
     AUTO(free_str) char *host = NULL;
     json_t *rec = NULL;
-    if (place_disks(x, vm, sr, err) < 0)
+    if (guest_settings(x, vm, err) < 0 || place_disks(x, vm, sr, err) < 0)
         return -1;
     if (bios
         && (xe_by_uuid(x, "host", bios, &host, err) < 0

@@ -64,7 +64,12 @@ def test_discs_come_and_go(api, vm, library):
 
 
 def test_disks_and_interfaces_come_and_go(daemon, api, vm):
+    """And what the guest reads of its VM: texts of its firmware, and vm-data on a drive of its own."""
+    vm.call("set_bios_strings", {"system-manufacturer": "Maker, Inc.", "system-serial-number": "S=1"})
+    vm.call("add_to_xenstore_data", "vm-data/color", "blue")
     line = vm.start_up()
+    shows(line, "cat /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_serial", r"Maker, Inc\.\r?\nS=1\r?\n")
+    shows(line, "busybox grep -c color=blue /dev/sr0", r"^\s*1\r?\n")
     vif = vm.add_vif()
     disks = []
     # Position 1 has a slot of its own, 40 is on the SCSI controller: the guest has drivers for both.
