@@ -26,6 +26,7 @@
 #define SATA_PORTS   6
 #define DISK_PCI_DEV 0x02
 #define NIC_PCI_DEV  0x06
+#define CPU_MAX      512
 #define CMDLINE_MAX  4096 /* above what x86 kernels take (2048) */
 #define PATH_MAX_    4095
 /* Beside those of disks, whose slots are their numbers. */
@@ -49,9 +50,9 @@ const char *qemu_default_machine(void)
 
 const char *qemu_default_cpu(const char *accel)
 {
-    /* Nehalem is x86-64-v2, which today's distributions want, and TCG has all of it. Under KVM the host's own
-     * processor, until the pool computes a baseline. */
-    return str_eq(accel, "kvm") ? "host" : "Nehalem-v1";
+    (void)accel;
+    /* x86-64-v2, which today's distributions want, and TCG has all of it. */
+    return "Nehalem-v1";
 }
 
 static int refuse(struct build *b, const char *field, const char *value)
@@ -100,6 +101,23 @@ static bool machine_ok(const char *machine)
            && only(machine + strlen("pc-q35-"), "0123456789.", 16);
 }
 
+/* A model, and features of it that are switched off: "Haswell-v4,-pcid". Never the host's own. */
+static bool cpu_ok(const char *cpu)
+{
+    size_t n = strcspn(cpu, ",");
+    AUTO(free_str) char *model = str_dupn(cpu, n);
+
+    if (strnlen(cpu, CPU_MAX) == CPU_MAX || !only(model, NAME_CHARS, 64)
+        || str_eq(model, "host") || str_eq(model, "max"))
+        return false;
+    for (const char *p = cpu + n; *p; p += n) {
+        n = 2 + strspn(p + 2, NAME_CHARS);
+        if (p[0] != ',' || p[1] != '-' || n == 2 || (p[n] && p[n] != ','))
+            return false;
+    }
+    return true;
+}
+
 static int add_machine(struct build *b)
 {
     const struct vm_spec *s = b->spec;
@@ -108,7 +126,7 @@ static int add_machine(struct build *b)
 
     if (!machine_ok(s->machine))
         return refuse(b, "machine", s->machine ? s->machine : "");
-    if (!only(cpu, NAME_CHARS, 64))
+    if (!cpu_ok(cpu))
         return refuse(b, "cpu_model", cpu);
     if (!str_eq(s->accel, "kvm") && !str_eq(s->accel, "tcg"))
         return refuse(b, "accel", s->accel ? s->accel : "");

@@ -22,9 +22,14 @@ static void put_str(const struct ref *host, struct tx *tx, unsigned field, const
     tx_map_put_str(tx, host, CLASS_HOST, field, key, val ? val : "");
 }
 
+/* features: this host's own; features_hvm: what a machine on it has, which is what another host must have too. */
 static void put_cpu_info(struct tx *tx, const struct ref *host, const struct inventory *inv)
     REQUIRES(db_mutex)
 {
+    char own[CPU_FEATURES_MAX];
+    cpu_host_words(own);
+    const char *given = host_ctx.cpu.features[0] ? host_ctx.cpu.features : own;
+    struct ref pool = db_pool_ref();
     AUTO(free_str)
     char *count = str_fmt("%u", inv->cpu_count),
          *sockets = str_fmt("%u", MAX(inv->cpu_sockets, 1u));
@@ -42,9 +47,18 @@ static void put_cpu_info(struct tx *tx, const struct ref *host, const struct inv
                                     { "model", model },
                                     { "stepping", stepping },
                                     { "flags", inv->cpu_flags },
-                                    { "features", "" } };
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                                    { "features", own },
+                                    { "features_hvm", given },
+                                    { "features_hvm_host", own },
+                                    { "features_pv", given },
+                                    { "features_pv_host", own },
+                                    { "guest_model", host_ctx.cpu.model } };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         put_str(host, tx, F_HOST_CPU_INFO, rows[i][0], rows[i][1]);
+        if (db_get(CLASS_POOL, &pool))
+            tx_map_put_str(tx, &pool, CLASS_POOL, F_POOL_CPU_INFO, rows[i][0],
+                           rows[i][1] ? rows[i][1] : "");
+    }
 }
 
 static void put_bios(struct tx *tx, const struct ref *host, const struct inventory *inv)

@@ -3,6 +3,7 @@
 #ifndef OPS_HOST_CTX_H
 #define OPS_HOST_CTX_H
 
+#include "host/cpu.h"
 #include "host/inventory.h"
 #include "host/machine.h"
 #include "host/sr.h"
@@ -18,6 +19,7 @@ struct host_ctx {
     char *kernel_dir; /* the one folder PV_kernel and PV_ramdisk may name files in */
     char *qemu;       /* path of the binary */
     struct accel accel;
+    struct cpu_baseline cpu; /* what machines get; empty without real ones */
     struct inventory inventory;
     char *https_address; /* "10.0.0.7:443": what is really listened on; "" when none */
     char *http_address;

@@ -255,6 +255,7 @@ int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct dea
         return -1;
     p->accel = host_ctx.accel.name;
     p->machine = pinned_machine(p->vm);
+    p->cpu = host_ctx.cpu.model;
     if (!p->vm->HVM_boot_policy[0] && p->vm->PV_kernel[0]) {
         if (resolve_boot_file(p->vm, p->vm->PV_kernel, &p->kernel, err)
             || resolve_boot_file(p->vm, p->vm->PV_ramdisk, &p->initrd, err))
@@ -303,6 +304,10 @@ static int record_start(struct call *call, const struct ref *ref, bool paused,
     vm_records_live(tx, ref, paused ? VM_POWER_STATE_PAUSED : VM_POWER_STATE_RUNNING);
     tx_map_put_str(tx, ref, CLASS_VM, F_VM_PLATFORM, "machine", p->machine);
     record_boot(tx, ref, p);
+    tx_map_put_str(tx, ref, CLASS_VM, F_VM_LAST_BOOT_CPU_FLAGS, "vendor",
+                   host_ctx.inventory.cpu_vendor);
+    tx_map_put_str(tx, ref, CLASS_VM, F_VM_LAST_BOOT_CPU_FLAGS, "features",
+                   host_ctx.cpu.features);
     message_add_vm(tx, MESSAGE_VM_STARTED, ref);
     return tx_commit(tx, err);
 }

@@ -282,11 +282,13 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
     if (!order || !order[0])
         order = "cdn";
 
+    const char *cpu = lookup(&vm->platform, "cpu-model");
+
     *out = (struct vm_spec){
         .name = vm->name_label,
         .machine = p->machine,
         .accel = p->accel,
-        .cpu_model = strcmp(p->accel, "tcg") == 0 ? "max" : "host",
+        .cpu_model = cpu && cpu[0] ? cpu : p->cpu,
         .vcpus = (unsigned)vm->VCPUs_at_startup,
         .vcpus_max = (unsigned)vm->VCPUs_max,
         .cores_per_socket = vm->VCPUs_max % cores == 0 ? (unsigned)cores : 1,

@@ -247,6 +247,10 @@ static int look_at_host(const struct options *o, struct err *err)
     }
     inventory_accel(host_ctx.state_dir, host_ctx.qemu, &host_ctx.accel);
     log_info("machines run by %s: %s", host_ctx.accel.name, host_ctx.accel.reason);
+    cpu_baseline(host_ctx.state_dir, host_ctx.qemu, host_ctx.accel.name,
+                 host_ctx.inventory.cpu_vendor, host_ctx.inventory.cpu_model,
+                 &host_ctx.cpu);
+    log_info("machines have processors %s", host_ctx.cpu.model);
     return 0;
 }
 

@@ -112,7 +112,15 @@ def test_disks_and_interfaces_come_and_go(daemon, api, vm):
 
 
 def test_other_buses(api, vm):
-    """NVMe by the VM's word, another bus by the disk's own; and what is no bus is refused."""
+    """NVMe by the VM's word, another bus by the disk's own; and what is no bus is refused. Beside them the processors: a named
+    model less what is not to be had here, never the host's own, in sockets as the VM wants them."""
+    info = api.call("host.get_cpu_info", api.call("host.get_all")[0])
+    model, *missing = info["guest_model"].split(",-")
+    assert model not in ("", "host", "max") and info["features_hvm"].count("-") == 10
+    vm.call("set_VCPUs_max", 2)
+    vm.call("set_VCPUs_at_startup", 2)
+    vm.call("remove_from_platform", "cores-per-socket")
+    vm.call("add_to_platform", "cores-per-socket", "2")
     vm.add_disk(userdevice="0", other_config={"bus": "scsi"})
     vm.add_disk(userdevice="1")
     vm.call("add_to_platform", "disk-bus", "floppy")
@@ -123,6 +131,11 @@ def test_other_buses(api, vm):
     vm.call("add_to_platform", "watchdog", "true")
     line = vm.start_up()
     shows(line, "ls /sys/block", r"(?s)nvme0n1.*sda")
+    assert vm.get("last_boot_CPU_flags") == {"vendor": info["vendor"], "features": info["features_hvm"]}
+    shows(line, "cat /sys/devices/system/cpu/cpu1/topology/physical_package_id", r"^\s*0\r?\n")
+    shows(line, "busybox grep -c ^processor /proc/cpuinfo", r"^\s*2\r?\n")
+    flags = {"invpcid", "pcid", "x2apic"} & set(missing)
+    shows(line, "busybox grep -m1 ^flags /proc/cpuinfo", r"^(?!(?s:.*) (%s)\b)(?s:.*) ssse3 " % ("|".join(flags) or "none"))
     shows(line, "cat /sys/bus/pci/devices/0000:00:1c.0/device", r"0x25ab")
     sata = vm.add_disk(userdevice="3", other_config={"bus": "sata"})[1]
     assert code_of(api, "VBD.plug", sata) == "OPERATION_NOT_ALLOWED"
