@@ -118,6 +118,27 @@ static bool cpu_ok(const char *cpu)
     return true;
 }
 
+/* A file of QEMU's own. */
+static int add_keymap(struct build *b)
+{
+    static const char *const known[] = {
+        "ar", "bepo",  "cz", "da", "de",    "de-ch", "en-gb", "en-us", "es",
+        "et", "fi",    "fo", "fr", "fr-be", "fr-ca", "fr-ch", "hr",    "hu",
+        "is", "it",    "ja", "lt", "lv",    "mk",    "nl",    "no",    "pl",
+        "pt", "pt-br", "ru", "sl", "sv",    "th",    "tr"
+    };
+    const char *wanted = b->spec->keymap;
+
+    if (!wanted)
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (str_eq(wanted, known[i])) {
+            option(b, "-k", known[i]);
+            return 0;
+        }
+    return refuse(b, "platform:keymap", wanted);
+}
+
 static int add_machine(struct build *b)
 {
     const struct vm_spec *s = b->spec;
@@ -486,7 +507,11 @@ static void add_process(struct build *b, const char *binary)
     option(b, "-uuid", b->spec->uuid);
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         argv_add(b->argv, fixed[i]);
-    option(b, "-rtc", b->spec->rtc_localtime ? "base=localtime" : "base=utc");
+    /* Windows counts ticks: those that it could not be given in time come later. */
+    option(b, "-rtc",
+           b->spec->rtc_localtime
+               ? (b->spec->viridian ? "base=localtime,driftfix=slew" : "base=localtime")
+               : "base=utc");
     add_chardev(b, "qmp", QEMU_FD_QMP);
     option(b, "-mon", "chardev=qmp,mode=control");
     add_chardev(b, "serial", QEMU_FD_SERIAL);
@@ -523,9 +548,9 @@ int qemu_argv(const struct vm_spec *spec, const char *binary, struct argv *out,
     add_process(&b, binary);
     if (spec->incoming)
         option(&b, "-incoming", "defer");
-    if (add_machine(&b) < 0 || add_firmware(&b) < 0 || add_smp(&b) < 0 || add_kernel(&b) < 0
-        || add_fixed_devices(&b) < 0 || add_disks(&b) < 0 || add_nics(&b) < 0
-        || add_smbios(&b) < 0) {
+    if (add_keymap(&b) < 0 || add_machine(&b) < 0 || add_firmware(&b) < 0 || add_smp(&b) < 0
+        || add_kernel(&b) < 0 || add_fixed_devices(&b) < 0 || add_disks(&b) < 0
+        || add_nics(&b) < 0 || add_smbios(&b) < 0) {
         argv_done(&argv);
         return -1;
     }

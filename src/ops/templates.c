@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The standard templates, as data: one row each, with the names that XenServer's users and scripts know. */
 #include "base/mem.h"
+#include "host/vmspec.h"
 #include "model/ops_lock.h"
 #include "ops/boot.h"
 
 #define MIB (1LL << 20)
 #define GIB (1LL << 30)
 
-enum { BIOS = 0, UEFI = 1, VIRIDIAN = 2, VTPM = 4 };
+/* WINDOWS: Hyper-V's interfaces, a bus and CD drives that it has drivers for, a clock that shows local time. */
+enum { BIOS = 0, UEFI = 1, WINDOWS = 2, TPM = 4, SECURE = 8 };
 
 struct template
 {
@@ -15,41 +17,73 @@ struct template
     int64_t memory_mib;
     int vcpus, disk_gib; /* 0: no disk */
     unsigned flags;
+    int memory_max_gib; /* what the system takes */
+    int vcpus_max;
 };
 
 static const struct template templates[] = {
-    { "Other install media", 256, 1, 0, BIOS },
-    { "Generic Linux BIOS", 1024, 1, 10, BIOS },
-    { "Generic Linux UEFI", 1024, 1, 10, UEFI },
-    { "AlmaLinux 8", 2048, 1, 10, BIOS },
-    { "AlmaLinux 9", 2048, 1, 10, BIOS },
-    { "CentOS Stream 9", 2048, 1, 10, BIOS },
-    { "Debian Bullseye 11", 1024, 1, 10, BIOS },
-    { "Debian Bookworm 12", 1024, 1, 10, BIOS },
-    { "Debian Trixie 13", 1024, 1, 10, BIOS },
-    { "Fedora", 2048, 1, 10, BIOS },
-    { "Oracle Linux 8", 2048, 1, 10, BIOS },
-    { "Oracle Linux 9", 2048, 1, 10, BIOS },
-    { "Red Hat Enterprise Linux 8", 2048, 1, 10, BIOS },
-    { "Red Hat Enterprise Linux 9", 2048, 1, 10, BIOS },
-    { "Rocky Linux 8", 2048, 1, 10, BIOS },
-    { "Rocky Linux 9", 2048, 1, 10, BIOS },
-    { "SUSE Linux Enterprise 15 (64-bit)", 1024, 1, 8, BIOS },
-    { "Ubuntu Focal Fossa 20.04", 2048, 1, 10, BIOS },
-    { "Ubuntu Jammy Jellyfish 22.04", 2048, 1, 10, BIOS },
-    { "Ubuntu Noble Numbat 24.04", 2048, 1, 10, BIOS },
-    { "Windows 10 (64-bit)", 2048, 2, 32, VIRIDIAN },
-    { "Windows 11", 4096, 2, 64, UEFI | VIRIDIAN | VTPM },
-    { "Windows Server 2016 (64-bit)", 2048, 2, 32, VIRIDIAN },
-    { "Windows Server 2019 (64-bit)", 2048, 2, 32, VIRIDIAN },
-    { "Windows Server 2022 (64-bit)", 4096, 2, 40, UEFI | VIRIDIAN },
-    { "Windows Server 2025 (64-bit)", 4096, 2, 40, UEFI | VIRIDIAN },
+    { "Other install media", 256, 1, 0, BIOS, 1024, 64 },
+    { "Generic Linux BIOS", 1024, 1, 10, BIOS, 1536, 64 },
+    { "Generic Linux UEFI", 1024, 1, 10, UEFI, 1536, 64 },
+    { "AlmaLinux 8", 2048, 1, 10, UEFI, 1536, 64 },
+    { "AlmaLinux 9", 2048, 1, 10, UEFI, 1536, 64 },
+    { "AlmaLinux 10", 2048, 1, 10, UEFI, 1536, 64 },
+    { "CentOS Stream 9", 2048, 1, 10, UEFI, 1536, 64 },
+    { "CentOS Stream 10", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Debian Bullseye 11", 1024, 1, 10, BIOS, 1536, 64 },
+    { "Debian Bookworm 12", 1024, 1, 10, BIOS, 1536, 64 },
+    { "Debian Trixie 13", 1024, 1, 10, UEFI, 1536, 64 },
+    { "Fedora", 2048, 1, 10, UEFI, 1536, 64 },
+    { "openSUSE Leap 15", 1024, 1, 10, UEFI, 1536, 64 },
+    { "Oracle Linux 8", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Oracle Linux 9", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Red Hat Enterprise Linux 8", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Red Hat Enterprise Linux 9", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Red Hat Enterprise Linux 10", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Rocky Linux 8", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Rocky Linux 9", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Rocky Linux 10", 2048, 1, 10, UEFI, 1536, 64 },
+    { "SUSE Linux Enterprise 15 (64-bit)", 1024, 1, 8, UEFI, 1536, 64 },
+    { "Ubuntu Focal Fossa 20.04", 2048, 1, 10, BIOS, 1536, 64 },
+    { "Ubuntu Jammy Jellyfish 22.04", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Ubuntu Noble Numbat 24.04", 2048, 1, 10, UEFI, 1536, 64 },
+    { "Windows 10 (64-bit)", 2048, 2, 32, UEFI | WINDOWS, 2048, 64 },
+    { "Windows 11", 4096, 2, 64, UEFI | WINDOWS | TPM | SECURE, 2048, 64 },
+    { "Windows Server 2016 (64-bit)", 2048, 2, 32, UEFI | WINDOWS, 1536, 64 },
+    { "Windows Server 2019 (64-bit)", 2048, 2, 32, UEFI | WINDOWS, 1536, 64 },
+    { "Windows Server 2022 (64-bit)", 4096, 2, 40, UEFI | WINDOWS | SECURE, 1536, 64 },
+    { "Windows Server 2025 (64-bit)", 4096, 2, 40, UEFI | WINDOWS | SECURE, 1536, 64 },
 };
 
 static void put(unsigned field, struct map_string_string *map, const char *key,
                 const char *val)
 {
     (void)map_put(schema_classes[CLASS_VM].fields[field].ty, map, &key, &val);
+}
+
+static void restrict_to(struct buf *b, const char *field, const char *value)
+{
+    buf_addf(b, "<restriction field=\"%s\" value=\"%s\"/>", field, value);
+}
+
+/* What clients offer and warn of when they make a VM of it, in XenServer's words. */
+static char *recommendations(const struct template *t)
+{
+    struct buf b = BUF_INIT(0);
+    buf_add_str(&b, "<restrictions>");
+    buf_addf(&b, "<restriction field=\"memory-static-max\" max=\"%lld\"/>",
+             (long long)(t->memory_max_gib * GIB));
+    buf_addf(&b, "<restriction field=\"vcpus-max\" max=\"%d\"/>", t->vcpus_max);
+    buf_addf(&b, "<restriction property=\"number-of-vbds\" max=\"%d\"/>", VMSPEC_DISKS_MAX);
+    buf_addf(&b, "<restriction property=\"number-of-vifs\" max=\"%d\"/>", VMSPEC_NICS_MAX);
+    restrict_to(&b, "has-vendor-device", "false");
+    restrict_to(&b, "supports-bios", t->flags & TPM ? "no" : "yes");
+    restrict_to(&b, "supports-uefi", "yes");
+    restrict_to(&b, "supports-secure-boot", t->flags & SECURE ? "yes" : "no");
+    if (t->flags & TPM)
+        restrict_to(&b, "vtpm", "true");
+    buf_add_str(&b, "</restrictions>");
+    return buf_take(&b);
 }
 
 static struct vm_rec *template_rec(const struct template *t)
@@ -79,12 +113,17 @@ static struct vm_rec *template_rec(const struct template *t)
     put(F_VM_PLATFORM, &vm->platform, "apic", "true");
     put(F_VM_PLATFORM, &vm->platform, "vga", "std");
     put(F_VM_PLATFORM, &vm->platform, "videoram", "8");
-    if (t->flags & VIRIDIAN)
+    if (t->flags & WINDOWS) {
         put(F_VM_PLATFORM, &vm->platform, "viridian", "true");
-    if (t->flags & VIRIDIAN) /* Windows has drivers of its own for these: CDs go to SATA */
-        put(F_VM_PLATFORM, &vm->platform, "disk-bus", "nvme");
-    if (t->flags & VTPM)
+        put(F_VM_PLATFORM, &vm->platform, "disk-bus", "nvme"); /* CDs go to SATA */
+        put(F_VM_PLATFORM, &vm->platform, "clock", "localtime");
+    }
+    if (t->flags & UEFI)
+        put(F_VM_PLATFORM, &vm->platform, "secureboot",
+            t->flags & SECURE ? "true" : "false");
+    if (t->flags & TPM)
         put(F_VM_PLATFORM, &vm->platform, "vtpm", "true");
+    str_give(&vm->recommendations, recommendations(t));
     put(F_VM_OTHER_CONFIG, &vm->other_config, "default_template", "true");
     put(F_VM_OTHER_CONFIG, &vm->other_config, "install-methods", "cdrom");
     if (t->disk_gib) {

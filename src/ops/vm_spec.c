@@ -283,6 +283,10 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         order = "cdn";
 
     const char *cpu = lookup(&vm->platform, "cpu-model");
+    const char *clock = lookup(&vm->platform, "clock");
+    const char *keymap = lookup(&vm->platform, "keymap");
+    if (clock && clock[0] && !str_eq(clock, "localtime") && !str_eq(clock, "utc"))
+        return err_set(err, ERR_INVALID_VALUE, "platform:clock", clock);
 
     *out = (struct vm_spec){
         .name = vm->name_label,
@@ -302,7 +306,8 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         .kernel = p->kernel,
         .initrd = p->initrd,
         .cmdline = p->kernel ? vm->PV_args : NULL,
-        .rtc_localtime = false,
+        .rtc_localtime = clock && str_eq(clock, "localtime"),
+        .keymap = keymap && keymap[0] ? keymap : NULL,
         .vga = flag(&vm->platform, "vga", true),
         .viridian = flag(&vm->platform, "viridian", false),
         .watchdog = flag(&vm->platform, "watchdog", false),
