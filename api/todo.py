@@ -20,8 +20,7 @@ NOT_YET("MACHINES", "processors and memory of a running machine", [
     "VM.wait_memory_target_live",
 ])
 
-NOT_YET("MACHINES", "import from a URL, and plug-ins inside the guest", [
-    "VM.call_plugin",
+NOT_YET("MACHINES", "import from a URL", [
     "VM.import",
 ])
 

@@ -166,6 +166,9 @@ struct machine_ops {
     int (*load)(const char *uuid, int fd, const struct deadline *d, struct err *err);
     /* What was between save and its end, or between its end and go, when its daemon died: it goes on. */
     int (*save_undo)(const char *uuid, const struct deadline *d, struct err *err);
+    /* What the guest's balloon driver says of its memory, at most a few seconds old; 0: nothing. NULL: it cannot be asked. */
+    void (*guest_memory)(const char *uuid, uint64_t *total_out, uint64_t *free_out,
+                         const struct deadline *d);
     /* What it has used. vcpus: the caller's memory of its threads. Only disks may wait, until d, and are left out when d
      * has passed already. False: no such machine. */
     bool (*stats)(const char *uuid, struct metrics_vcpus *vcpus, struct machine_stats *out,

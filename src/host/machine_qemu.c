@@ -208,7 +208,44 @@ static bool stats(const char *uuid, struct metrics_vcpus *vcpus, struct machine_
     return true;
 }
 
+#define BALLOON   "/machine/peripheral/balloon"
+#define BALLOON_S 10
+
+/* The driver sends its numbers when it is asked to, from time to time: that is set anew at each look, so that a daemon
+ * that comes later need not know. */
+static void guest_memory(const char *uuid, uint64_t *total_out, uint64_t *free_out,
+                         const struct deadline *d)
+{
+    AUTO(err_done) struct err late = { 0 };
+    json_t *answer = NULL;
+
+    *total_out = *free_out = 0;
+    if (machine_qemu_command(
+            uuid, "qom-get",
+            json_pack("{ss ss}", "path", BALLOON, "property", "guest-stats"), -1, &answer,
+            d, &late)
+        < 0)
+        return;
+    const json_t *stats = json_object_get(answer, "stats");
+    double total = json_number_value(json_object_get(stats, "stat-total-memory"));
+    double unused = json_number_value(json_object_get(stats, "stat-available-memory"));
+
+    /* What it does not say is all ones. */
+    if (total > 0 && total < 1e18 && unused > 0 && unused <= total) {
+        *total_out = (uint64_t)total;
+        *free_out = (uint64_t)unused;
+    }
+    json_decref(answer);
+    if (machine_qemu_command(uuid, "qom-set",
+                             json_pack("{ss ss si}", "path", BALLOON, "property",
+                                       "guest-stats-polling-interval", "value", BALLOON_S),
+                             -1, NULL, d, &late)
+        < 0)
+        err_done(&late);
+}
+
 const struct machine_ops machine_qemu = {
+    .guest_memory = guest_memory,
     .has_disks = true,
     .name = "qemu",
     .init = machine_reg_init,

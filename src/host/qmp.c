@@ -192,6 +192,10 @@ static bool handle_line(struct qmp *q, const char *line, size_t len)
 {
     json_error_t jerr;
     json_t *msg = json_loadb(line, len, 0, &jerr);
+
+    /* A counter that QEMU does not know is all ones, which no signed integer holds. */
+    if (!msg && json_error_code(&jerr) == json_error_numeric_overflow)
+        msg = json_loadb(line, len, JSON_DECODE_INT_AS_REAL, &jerr);
     const char *event;
 
     if (!json_is_object(msg)) {

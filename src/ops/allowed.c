@@ -61,6 +61,7 @@ static const struct vm_rule vm_rules[] = {
     { VM_OPERATIONS_CHANGING_STATIC_RANGE, HALTED, true, true, 0 },
     { VM_OPERATIONS_CHANGING_DYNAMIC_RANGE, HALTED, true, true, 0 },
     { VM_OPERATIONS_CHANGING_NVRAM, HALTED, true, true, 0 },
+    { VM_OPERATIONS_CALL_PLUGIN, RUNNING, true, false, 0 },
     { VM_OPERATIONS_DATA_SOURCE_OP, RUNNING | PAUSED, true, false, 0 },
 };
 

@@ -115,6 +115,8 @@ static const unsigned reported[] = {
     F_VM_GUEST_METRICS_PV_DRIVERS_VERSION,
     F_VM_GUEST_METRICS_PV_DRIVERS_UP_TO_DATE,
     F_VM_GUEST_METRICS_NETWORKS,
+    F_VM_GUEST_METRICS_MEMORY,
+    F_VM_GUEST_METRICS_DISKS,
     F_VM_GUEST_METRICS_OTHER,
     F_VM_GUEST_METRICS_LIVE,
     F_VM_GUEST_METRICS_CAN_USE_HOTPLUG_VBD,
@@ -192,9 +194,14 @@ static bool look(const char *uuid)
     AUTO(free_str) char *os = ask(uuid, "guest-get-osinfo", &d);
     AUTO(free_str) char *host = ask(uuid, "guest-get-host-name", &d);
     AUTO(free_str) char *nets = ask(uuid, "guest-network-get-interfaces", &d);
-    struct guest_answers a = {
-        .info = info, .osinfo = os, .hostname = host, .interfaces = nets
-    };
+    AUTO(free_str) char *disks = ask(uuid, "guest-get-fsinfo", &d);
+    struct guest_answers a = { .info = info,
+                               .osinfo = os,
+                               .hostname = host,
+                               .interfaces = nets,
+                               .filesystems = disks };
+    if (host_ctx.machine->guest_memory)
+        host_ctx.machine->guest_memory(uuid, &a.memory_total, &a.memory_free, &d);
     return record(uuid, &a);
 }
 

@@ -11,7 +11,8 @@
 
 /* The answers of an agent: "return" objects as text, or NULL. */
 struct guest_answers {
-    const char *info, *osinfo, *hostname, *interfaces;
+    const char *info, *osinfo, *hostname, *interfaces, *filesystems;
+    uint64_t memory_total, memory_free; /* as its balloon driver says; 0: it does not */
 };
 
 /* The device number of the VIF with this MAC address, or -1. */

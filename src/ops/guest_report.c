@@ -9,7 +9,7 @@
 #include "base/parse.h"
 #include "ops/guest.h"
 
-enum { INTERFACES_MAX = 64, PARTS = 4 };
+enum { INTERFACES_MAX = 64, FILESYSTEMS_MAX = 32, PARTS = 4 };
 
 static void put(struct map_string_string *map, unsigned field, const char *key,
                 const char *val)
@@ -120,6 +120,41 @@ static void report_networks(const json_t *list, guest_vif_fn vif, void *arg,
     }
 }
 
+static void put_number(struct map_string_string *map, unsigned field, const char *key,
+                       uint64_t n)
+{
+    AUTO(free_str) char *text = str_fmt("%llu", (unsigned long long)n);
+    put(map, field, key, text);
+}
+
+/* "0/mount", "0/type", "0/size" and "0/free" in bytes: what the guest has mounted and says the size of. */
+static void report_filesystems(const json_t *list, struct vm_guest_metrics_rec *out)
+{
+    unsigned f = F_VM_GUEST_METRICS_DISKS, n = 0;
+    for (size_t i = 0; i < json_array_size(list) && n < FILESYSTEMS_MAX; i++) {
+        const json_t *o = json_array_get(list, i);
+        json_int_t total = json_integer_value(json_object_get(o, "total-bytes")),
+                   used = json_integer_value(json_object_get(o, "used-bytes"));
+        if (total <= 0 || used < 0 || used > total)
+            continue;
+        AUTO(free_str) char *mount = str_fmt("%u/mount", n), *type = str_fmt("%u/type", n);
+        AUTO(free_str) char *size = str_fmt("%u/size", n), *left = str_fmt("%u/free", n);
+        put_text(&out->disks, f, mount, o, "mountpoint");
+        put_text(&out->disks, f, type, o, "type");
+        put_number(&out->disks, f, size, (uint64_t)total);
+        put_number(&out->disks, f, left, (uint64_t)(total - used));
+        n++;
+    }
+}
+
+static void report_memory(const struct guest_answers *a, struct vm_guest_metrics_rec *out)
+{
+    if (a->memory_total == 0 || a->memory_free > a->memory_total)
+        return;
+    put_number(&out->memory, F_VM_GUEST_METRICS_MEMORY, "total", a->memory_total);
+    put_number(&out->memory, F_VM_GUEST_METRICS_MEMORY, "free", a->memory_free);
+}
+
 /* What the agent returned; NULL: nothing. Given. */
 static json_t *returned(const char *text)
 {
@@ -133,11 +168,14 @@ void guest_report(const struct guest_answers *a, guest_vif_fn vif, void *arg,
                   struct vm_guest_metrics_rec *out)
 {
     json_t *info = returned(a->info), *os = returned(a->osinfo),
-           *host = returned(a->hostname), *nets = returned(a->interfaces);
+           *host = returned(a->hostname), *nets = returned(a->interfaces),
+           *disks = returned(a->filesystems);
     if (json_is_object(info)) {
         report_agent(info, out);
         report_system(os, out);
         report_networks(nets, vif, arg, out);
+        report_filesystems(disks, out);
+        report_memory(a, out);
         put_text(&out->other, F_VM_GUEST_METRICS_OTHER, "data-ts-hostname", host,
                  "host-name");
         put(&out->other, F_VM_GUEST_METRICS_OTHER, "feature-shutdown", "1");
@@ -149,4 +187,5 @@ void guest_report(const struct guest_answers *a, guest_vif_fn vif, void *arg,
     json_decref(os);
     json_decref(host);
     json_decref(nets);
+    json_decref(disks);
 }

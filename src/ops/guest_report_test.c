@@ -137,3 +137,36 @@ TEST(texts_are_bounded_and_clean)
     }
     done(r);
 }
+
+TEST(disks_and_memory)
+{
+    AUTO(buf_done) struct buf many = BUF_INIT(0);
+    struct guest_answers a = { .info = "{\"return\":{}}",
+                               .memory_total = 1000,
+                               .memory_free = 400 };
+
+    buf_add_str(&many, "{\"return\":[{\"mountpoint\":\"/"
+                       "a\\nb\",\"type\":7,\"total-bytes\":10,\"used-bytes\":"
+                       "4},{\"mountpoint\":\"/c\"},{\"total-bytes\":5,\"used-bytes\":6},"
+                       "{\"total-bytes\":-1,\"used-bytes\":-2},7");
+    for (int i = 0; i < 100; i++)
+        buf_add_str(&many, ",{\"mountpoint\":\"/m\",\"type\":\"ext4\",\"total-bytes\":9,"
+                           "\"used-bytes\":9}");
+    buf_add_str(&many, "]}");
+    a.filesystems = buf_str(&many);
+    struct vm_guest_metrics_rec *r = report(&a);
+    CHECK_STR(get(&r->disks, "0/mount"), "/a b");
+    CHECK(get(&r->disks, "0/type") == NULL);
+    CHECK_STR(get(&r->disks, "0/size"), "10");
+    CHECK_STR(get(&r->disks, "0/free"), "6");
+    CHECK_STR(get(&r->disks, "1/mount"), "/m");
+    CHECK_STR(get(&r->disks, "31/free"), "0");
+    CHECK(get(&r->disks, "32/free") == NULL);
+    CHECK_STR(get(&r->memory, "total"), "1000");
+    CHECK_STR(get(&r->memory, "free"), "400");
+    done(r);
+    a.memory_free = 2000;
+    r = report(&a);
+    CHECK_INT(r->memory.n, 0);
+    done(r);
+}

@@ -3,6 +3,7 @@
 say what they do once they run."""
 import threading
 import time
+from xml.etree import ElementTree
 
 import pytest
 
@@ -220,3 +221,22 @@ def test_memory_is_promised_once(api, kernel):
     assert codes == {"BOOTLOADER_FAILED"}
     for vm in vms + [refused]:
         api.call("VM.destroy", vm)
+
+
+def test_templates_say_what_their_systems_want(api):
+    """Firmware, bus and limits, in the form that XenServer's clients parse."""
+    seen = {}
+    for vm in api.call("VM.get_all_records").values():
+        if not vm["is_default_template"]:
+            continue
+        limits = {(e.get("field") or e.get("property")): e.get("max") or e.get("value")
+                  for e in ElementTree.fromstring(vm["recommendations"])}
+        assert int(limits["memory-static-max"]) >= 1 << 40 and int(limits["vcpus-max"]) >= 32
+        assert int(limits["number-of-vbds"]) == 64 and int(limits["number-of-vifs"]) == 16
+        seen[vm["name_label"]] = (vm["HVM_boot_params"]["firmware"], vm["platform"].get("secureboot"),
+                                  vm["platform"].get("vtpm"), vm["platform"].get("disk-bus"), limits["supports-bios"])
+    assert len(seen) > 30
+    assert seen["Windows 11"] == ("uefi", "true", "true", "nvme", "no")
+    assert seen["Windows Server 2022 (64-bit)"] == ("uefi", "true", None, "nvme", "yes")
+    assert seen["Rocky Linux 9"] == ("uefi", "false", None, None, "yes")
+    assert seen["Generic Linux BIOS"] == ("bios", None, None, None, "yes")

@@ -240,3 +240,18 @@ def test_a_task_is_its_users(daemon, api, users):
     other = operator.call("task.create", "mine too", "")
     users["pool-operator"].call("task.cancel", other)
     users["pool-operator"].call("task.destroy", other)
+
+
+def test_a_command_in_a_guest_is_for_those_who_may_do_anything_with_it(api, users):
+    vm = api.call("VM.clone", api.call("VM.get_by_name_label", "Other install media")[0], "commands")
+    api.call("VM.set_is_a_template", vm, False)
+    api.call("VM.start", vm, False, False)
+    try:
+        for r, codes in (("vm-operator", ("RBAC_PERMISSION_DENIED", "VM_MISSING_PV_DRIVERS")),
+                         ("vm-admin", ("VM_MISSING_PV_DRIVERS", "VM_MISSING_PV_DRIVERS"))):
+            for fn, code in zip(("exec", "ping"), codes):
+                error = users[r].fails("VM.call_plugin", vm, "guest-agent-operation", fn, {"path": "/bin/true"})
+                assert error.code == code, (r, fn, error)
+    finally:
+        api.call("VM.hard_shutdown", vm)
+        api.call("VM.destroy", vm)

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent of a guest reports, how it is asked to power off, and one that says nonsense. The agent is a script in the
 tiny guest; the real one is in the Debian guest's test."""
+import json
+
+import pytest
+
 import guests
+import wire
 
 # Speaks on the agent's port as qemu-guest-agent does: the id of a synchronisation comes back after a byte of 255; while
 # nobody is on the other side, reading says that it is the end.
@@ -15,6 +20,10 @@ case "$l" in
 *osinfo*) echo '{"return":{"pretty-name":"Tiny 3","id":"tiny","version-id":"3.1"}}' >&3;;
 *host-name*) echo '{"return":{"host-name":"little"}}' >&3;;
 *interfaces*) echo '{"return":[{"hardware-address":"'$(cat /sys/class/net/eth0/address)'","ip-addresses":[{"ip-address":"10.1.2.3"},{"ip-address":"fd00::1"}]}]}' >&3;;
+*fsinfo*) echo '{"return":[{"mountpoint":"/","type":"ext4","total-bytes":1000,"used-bytes":400},{"mountpoint":"/proc","type":"proc"}]}' >&3;;
+*exec-status*) echo '{"return":{"exited":true,"exitcode":3,"out-data":"aGkK","err-data":"/w=="}}' >&3;;
+*guest-exec*) echo "EXEC $l" >/dev/ttyS0; echo '{"return":{"pid":7}}' >&3;;
+*guest-ping*) echo '{"return":{}}' >&3;;
 *guest-shutdown*) echo AGENT OFF >/dev/ttyS0; busybox poweroff -f;;
 esac
 done
@@ -42,6 +51,37 @@ def metrics(api, vm):
     return None if ref == "OpaqueRef:NULL" else api.call("VM_guest_metrics.get_record", ref)
 
 
+def plugins(api, vm, line):
+    """What a client may have done inside: by whom, how often, and what comes back."""
+    def call(fn, client=api, plugin="guest-agent-operation", **args):
+        return client.call("VM.call_plugin", vm.ref, plugin, fn, args)
+
+    def refused(*args, **kwargs):
+        with pytest.raises(wire.ApiError) as caught:
+            call(*args, **kwargs)
+        return caught.value.code
+
+    assert call("ping") == "pong"
+    error = api.fails("VM.call_plugin", vm.ref, "guest-agent-operation", "ping", {})
+    assert error.code == "VM_CALL_PLUGIN_RATE_LIMIT" and error.params[:2] == [vm.ref, "1.0"]
+    assert 0 < float(error.params[2]) <= 1
+    assert refused("ping", plugin="other") == "XENAPI_MISSING_PLUGIN"
+    assert refused("nothing") == "XENAPI_PLUGIN_FAILURE"
+
+    def when_allowed(**args):
+        try:
+            return call("exec", **args)
+        except wire.ApiError as e:
+            assert e.code == "VM_CALL_PLUGIN_RATE_LIMIT", e
+            return None
+
+    text = guests.until("its turn", lambda: when_allowed(path="/bin/x", arg0="a b", arg1='"'))
+    assert json.loads(text) == {"exitcode": 3, "stdout": "hi\n", "stderr": "?"}
+    line.expect(r'^EXEC .*"path":"/bin/x","arg":\["a b","\\""\],"capture-output":true')
+    assert guests.until("its turn", lambda: refused("exec") != "VM_CALL_PLUGIN_RATE_LIMIT")
+    assert refused("exec", path="/x", timeout="0") in ("INVALID_VALUE", "VM_CALL_PLUGIN_RATE_LIMIT")
+
+
 def test_a_guest_reports_itself(api, vm):
     vm.add_vif()
     line = vm.start_up()
@@ -52,6 +92,8 @@ def test_a_guest_reports_itself(api, vm):
     assert record["networks"] == {"0/ip": "10.1.2.3", "0/ipv4/0": "10.1.2.3", "0/ipv6/0": "fd00::1"}
     assert record["PV_drivers_version"] == {"major": "7", "minor": "2", "micro": "22", "build": "-1"}
     assert record["PV_drivers_detected"] and record["live"] and record["other"]["data-ts-hostname"] == "little"
+    assert record["disks"] == {"0/mount": "/", "0/type": "ext4", "0/size": "1000", "0/free": "600"}
+    plugins(api, vm, line)
     vm.call("clean_shutdown")
     line.expect(r"^AGENT OFF\r$")
     assert vm.state() == "Halted" and metrics(api, vm) is None

@@ -17,7 +17,7 @@ HALTED = {"start", "start_on", "clone", "copy", "provision", "make_into_template
           "changing_VCPUs", "changing_memory_limits", "changing_static_range", "changing_dynamic_range",
           "changing_NVRAM", "snapshot"}
 RUNNING = {"pause", "clean_shutdown", "clean_reboot", "shutdown", "hard_shutdown", "hard_reboot", "power_state_reset",
-           "data_source_op", "snapshot", "suspend", "checkpoint"}
+           "data_source_op", "snapshot", "suspend", "checkpoint", "call_plugin"}
 PAUSED = {"unpause", "hard_shutdown", "hard_reboot", "power_state_reset", "data_source_op", "snapshot"}
 ALLOWED = {"Halted": HALTED, "Running": RUNNING, "Paused": PAUSED}
 
