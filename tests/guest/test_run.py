@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make run` from a built tree: twice, with Ctrl-C at the end and in the middle."""
+import json
 import os
 import re
 import select
@@ -21,7 +22,7 @@ class Run:
     def __init__(self, home):
         self.text = ""
         self.process = subprocess.Popen(
-            [ROOT + "/tools/run"], env=dict(os.environ, SERAI_HOME=home, SERAI_CACHE=CACHE, SERAI_BUILD=BUILD),
+            [ROOT + "/tools/run"], env=dict(os.environ, HOME=home, SERAI_HOME=home, SERAI_CACHE=CACHE, SERAI_BUILD=BUILD),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def __enter__(self):
@@ -72,7 +73,40 @@ def home():
     shutil.rmtree(path)
 
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJtest me@test"
+
+
+def ask_until(command, good, limit=120):
+    """A command's output, once it is as wanted."""
+    end = time.monotonic() + limit
+    while True:
+        p = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if p.returncode == 0 and good(p.stdout):
+            return p.stdout
+        assert time.monotonic() < end, (command, p.stdout)
+        time.sleep(1)
+
+
+def check_guest(call):
+    """With nothing installed by hand: it tells its address, and has the name and the key that it was installed with."""
+    uuid = ask_until(call + " vm-list name-label=demo params=uuid --minimal", str.strip).strip()
+    value = call + " vm-param-get uuid=" + uuid + " param-name="
+    networks = ask_until(value + "networks", lambda text: "0/ip:" in text)
+    assert re.search(r"\b0/ip: 10\.0\.2\.15\b", networks), networks
+    assert "demo" in ask_until(value + "other", lambda text: "data-ts-hostname" in text)
+    disks = ask_until(value + "disks", lambda text: "/mount: /" in text)
+    assert "ext4" in disks, disks
+    assert "total:" in ask_until(value + "memory", lambda text: "free:" in text)
+    command = (call + " vm-call-plugin vm-uuid=" + uuid + " plugin=guest-agent-operation fn=exec "
+               "args:path=/bin/cat args:arg0=/home/debian/.ssh/authorized_keys args:arg1=/etc/hostname")
+    text = ask_until(command, lambda text: "exitcode" in text)
+    assert json.loads(text) == {"exitcode": 0, "stdout": KEY + "\ndemo\n", "stderr": ""}
+
+
 def test_run_brings_a_guest_up_and_ends_cleanly(debian, home):
+    os.mkdir(home + "/.ssh", 0o700)
+    with open(home + "/.ssh/id_ed25519.pub", "w", encoding="ascii") as f:
+        f.write(KEY + "\n")
     with Run(home) as r:
         r.expect(r"^Serai is up\.$", 500)
         r.expect(r"^Ctrl-C shuts", 10)
@@ -83,6 +117,7 @@ def test_run_brings_a_guest_up_and_ends_cleanly(debian, home):
         assert len(commands) == 3
         listed = subprocess.run(commands[0], shell=True, stdout=subprocess.PIPE, text=True, check=True).stdout
         assert "demo" in listed and "running" in listed
+        check_guest(commands[0].strip().rsplit(" vm-list", 1)[0])
         assert left_over(home)
         assert r.interrupt() == 0, r.text
     assert not left_over(home)
