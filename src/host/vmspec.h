@@ -70,7 +70,8 @@ struct vm_spec {
     int config_fd; /* the configuration drive's image, read-only; not above 0: none */
     bool config_on_sata;
     bool rtc_localtime;
-    const char *keymap; /* of the screen's keyboard, for viewers that send no key codes; NULL: en-us */
+    const char *
+        keymap; /* of the screen's keyboard, for viewers that send no key codes; NULL: en-us */
     bool vga;
     bool viridian; /* Hyper-V's interfaces, which Windows uses where it finds them */
     bool watchdog; /* a watchdog device, which resets the machine */

@@ -42,7 +42,7 @@ struct vm_parts {
     bool secure_boot;
     int config; /* owned: the configuration drive; not above 0: none */
     const char *accel, *machine;
-    const char *cpu; /* model, unless the VM names one */
+    const char *cpu;         /* model, unless the VM names one */
     uint64_t promised_bytes; /* of memory, kept for this start */
     int64_t domid;
     const struct memory_head
