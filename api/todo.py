@@ -31,11 +31,6 @@ NOT_YET("MACHINES", "moving between hosts", [
     "host.migrate_receive",
 ])
 
-NOT_YET("MACHINES", "TPMs", [
-    "VTPM.create",
-    "VTPM.destroy",
-])
-
 NOT_YET("MACHINES", "USB devices", [
     "PUSB.scan",
     "PUSB.set_passthrough_enabled",

@@ -165,7 +165,7 @@ static int prepare(const struct vm_spec *spec, const struct argv *argv, struct l
 static int spawn(struct machine *m, const struct vm_spec *spec, const struct argv *argv,
                  const struct launch *l, struct err *err)
 {
-    struct proc_fd fds[8 + VMSPEC_DISKS_MAX + VMSPEC_NICS_MAX] = {
+    struct proc_fd fds[9 + VMSPEC_DISKS_MAX + VMSPEC_NICS_MAX] = {
         { l->log, 1 },
         { l->log, 2 },
         { l->qmp, QEMU_FD_QMP },
@@ -188,6 +188,8 @@ static int spawn(struct machine *m, const struct vm_spec *spec, const struct arg
 
     if (spec->firmware == VM_FIRMWARE_UEFI)
         fds[vm.n_fds++] = (struct proc_fd){ spec->nvram_fd, QEMU_FD_NVRAM };
+    if (spec->tpm_fd > 0)
+        fds[vm.n_fds++] = (struct proc_fd){ spec->tpm_fd, QEMU_FD_TPM };
     if (spec->config_fd > 0)
         fds[vm.n_fds++] = (struct proc_fd){ spec->config_fd, QEMU_FD_CONFIG };
     for (unsigned i = 0; i < spec->n_disks; i++)

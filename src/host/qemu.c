@@ -338,6 +338,12 @@ static int add_fixed_devices(struct build *b)
         option(b, "-device", always[i]);
     for (size_t i = 0; b->spec->vga && i < ARRAY_SIZE(with_screen); i++)
         option(b, "-device", with_screen[i]);
+    if (b->spec->tpm_fd > 0) {
+        option(b, "-chardev", NULL);
+        argv_addf(b->argv, "socket,id=tpm,fd=%d", QEMU_FD_TPM);
+        option(b, "-tpmdev", "emulator,id=tpm0,chardev=tpm");
+        option(b, "-device", "{\"driver\":\"tpm-crb\",\"id\":\"tpm\",\"tpmdev\":\"tpm0\"}");
+    }
     if (b->spec->watchdog) {
         option(b, "-device", AT("i6300esb", "watchdog", "0x1c"));
         option(b, "-action", "watchdog=reset");

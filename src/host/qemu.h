@@ -16,6 +16,7 @@ enum qemu_fd {
     QEMU_FD_LOCK,
     QEMU_FD_NVRAM,
     QEMU_FD_CONFIG,
+    QEMU_FD_TPM,
     QEMU_FD_DISK0 = 16,                              /* + index in vm_spec.disks */
     QEMU_FD_NIC0 = QEMU_FD_DISK0 + VMSPEC_DISKS_MAX, /* + index in vm_spec.nics */
 };

@@ -147,6 +147,8 @@ TEST(golden_uefi)
     s.firmware_code = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
     s.nvram_fd = 30;
     s.secure_boot = true;
+    s.tpm_fd = 31;
+    s.config_fd = 32;
     check_golden("argv-uefi.txt", &s);
 }
 

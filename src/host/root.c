@@ -140,7 +140,8 @@ static size_t add_fds(struct buf *b, const struct root_vm *vm, int *fds)
         int fd;
     } named[] = { { "pid", vm->pid_fd },
                   { "kernel", vm->kernel },
-                  { "initrd", vm->initrd } };
+                  { "initrd", vm->initrd },
+                  { "state", vm->state > 0 ? vm->state : -1 } };
 
     size_t n = 0;
 
@@ -173,9 +174,11 @@ static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct er
     fields_add(&b, "uuid", vm->uuid);
     fields_add_u64(&b, "memory_max", vm->memory_max);
     fields_add(&b, "kvm", vm->kvm ? "yes" : "no");
+    if (vm->program)
+        fields_add(&b, "program", vm->program);
     for (const char *const *a = vm->argv + 1; *a; a++)
         fields_add(&b, "arg", *a);
-    if (vm->n_fds + 3 > FDS_MAX || (n = add_fds(&b, vm, fds), buf_overflow(&b)))
+    if (vm->n_fds + 4 > FDS_MAX || (n = add_fds(&b, vm, fds), buf_overflow(&b)))
         return err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, "The machine is too large");
     if (root_ask(&b, fds, n, r, &why) < 0) {
         int saved = errno;
@@ -188,7 +191,9 @@ static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct er
     if (!why && (r->fd < 0 || !pid_text || !parse_range(pid_text, 1, INT32_MAX, &pid)))
         why = "an answer without a process";
     if (why) {
-        AUTO(free_str) char *text = str_fmt("QEMU cannot be run: serai-rootd: %s", why);
+        AUTO(free_str)
+        char *text = str_fmt("%s cannot be run: serai-rootd: %s",
+                             vm->program ? vm->program : "QEMU", why);
 
         close_fd(&r->fd);
         return err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, text);

@@ -12,9 +12,13 @@
 /* Where a jailed machine finds its kernel and initrd. */
 #define ROOT_KERNEL "/kernel"
 #define ROOT_INITRD "/initrd"
+/* And a TPM the file that it keeps. */
+#define ROOT_STATE "/state"
+#define ROOT_SWTPM "swtpm"
 
 struct root_vm {
     const char *uuid;
+    const char *program; /* NULL: the hypervisor; ROOT_SWTPM */
     const char *const *argv;
     const struct proc_fd *fds;
     size_t n_fds;
@@ -22,6 +26,7 @@ struct root_vm {
     const char *cwd; /* not jailed */
     int kernel,
         initrd; /* jailed: what is shown as ROOT_KERNEL and ROOT_INITRD; -1: nothing */
+    int state;  /* jailed: shown as ROOT_STATE, to be written to; not above 0: nothing */
     uint64_t memory_max;
     bool kvm;
 };

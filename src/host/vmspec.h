@@ -67,6 +67,7 @@ struct vm_spec {
     int nvram_fd;
     bool secure_boot;
     const char *kernel, *initrd, *cmdline; /* direct boot; kernel NULL: from disks */
+    int tpm_fd;    /* a TPM's control connection; not above 0: none */
     int config_fd; /* the configuration drive's image, read-only; not above 0: none */
     bool config_on_sata;
     bool rtc_localtime;

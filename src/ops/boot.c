@@ -362,6 +362,7 @@ int ops_boot(struct err *err)
     if (boot_adopt(err))
         return -1;
     disks_settle(machine_lives);
+    vtpm_settle();
     if (vm_nvram_settle(err) || refresh_all(err))
         return -1;
     (void)FAILPOINT("boot.adopted");

@@ -140,6 +140,13 @@ static int destroy_records(struct call *call, const struct ref *self, struct err
         struct ref console = vm->consoles.v[0];
         tx_destroy(tx, &console);
     }
+    char tpm[UUID_TEXT_SIZE] = "";
+    if (vm && vm->VTPMs.n) {
+        struct ref vtpm = vm->VTPMs.v[0];
+        memcpy(tpm, ((const struct vtpm_rec *)db_get(CLASS_VTPM, &vtpm))->uuid,
+               sizeof(tpm));
+        tx_destroy(tx, &vtpm);
+    }
     while (vm && vm->blobs.n) {
         struct ref blob = vm->blobs.v[0].val;
         tx_map_remove(tx, self, CLASS_VM, F_VM_BLOBS, vm->blobs.v[0].key);
@@ -156,7 +163,11 @@ static int destroy_records(struct call *call, const struct ref *self, struct err
         if (!ref_is_null(&metrics))
             tx_destroy(tx, &metrics);
     }
-    return tx_commit(tx, err);
+    if (tx_commit(tx, err))
+        return -1;
+    if (tpm[0])
+        vtpm_forget(tpm);
+    return 0;
 }
 
 /* The memory of a checkpoint goes with it. */
@@ -182,6 +193,7 @@ struct clone_src {
     size_t n_vbds;
     struct vif_rec *vifs[VMSPEC_NICS_MAX];
     size_t n_vifs;
+    struct vtpm_rec *tpm; /* with a state of its own; NULL: none */
 };
 
 static void clone_src_done(struct clone_src *s)
@@ -191,6 +203,7 @@ static void clone_src_done(struct clone_src *s)
         record_free(&schema_classes[CLASS_VBD], s->vbds[i]);
     for (size_t i = 0; i < s->n_vifs; i++)
         record_free(&schema_classes[CLASS_VIF], s->vifs[i]);
+    record_free(&schema_classes[CLASS_VTPM], s->tpm);
     *s = (struct clone_src){ 0 };
 }
 
@@ -291,11 +304,27 @@ static int clone_records(struct call *call, struct clone_src *s, const char *nam
         struct ref vif_ref = tx_create(tx, CLASS_VIF, vif, NULL);
         op_refresh(tx, CLASS_VIF, &vif_ref);
     }
+    if (s->tpm) {
+        struct vtpm_rec *tpm = TAKE(s->tpm);
+        tpm->VM = ref;
+        (void)tx_create(tx, CLASS_VTPM, tpm, NULL);
+    }
     op_refresh(tx, CLASS_VM, &ref);
     if (tx_commit(tx, err))
         return -1;
     *result = ref;
     return 0;
+}
+
+/* A TPM's state that no record came to name goes with the next start of the daemon. */
+static int clone_tpm(const struct ref *vm, struct clone_src *s, struct err *err)
+{
+    AUTO(err_done) struct err why = { 0 };
+    s->tpm = vtpm_copy(vm, &why);
+    if (s->tpm || !why.code)
+        return 0;
+    err_move(err, &why);
+    return -1;
 }
 
 static int clone_vm(struct call *call, const struct ref *vm, const char *name, bool full,
@@ -304,7 +333,7 @@ static int clone_vm(struct call *call, const struct ref *vm, const char *name, b
     AUTO(clone_src_done) struct clone_src s = { 0 };
     if (clone_read(vm, &s, err))
         return -1;
-    if (clone_disks(call, &s, full, sr, err))
+    if (clone_disks(call, &s, full, sr, err) || clone_tpm(vm, &s, err))
         goto undo;
     (void)FAILPOINT("vm.clone.disks");
     if (clone_records(call, &s, name, result, err))
@@ -333,7 +362,7 @@ int op_vm_copy(struct call *call, const struct vm_copy_args *a, struct ref *resu
 /* A template becomes a VM, with the disks named in other_config:disks. */
 int op_vm_provision(struct call *call, const struct vm_provision_args *a, struct err *err)
 {
-    return provision_vm(call, &a->vm, err);
+    return provision_vm(call, &a->vm, err) || vtpm_provision(call, &a->vm, err) ? -1 : 0;
 }
 
 /* ---- fields with rules ------------------------------------------------------------------------------ */

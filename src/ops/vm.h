@@ -40,6 +40,7 @@ struct vm_parts {
     char *kernel, *initrd; /* resolved paths; NULL: boots from its disks */
     int nvram;             /* owned, where the firmware is UEFI; else not above 0 */
     bool secure_boot;
+    int tpm;    /* owned: the machine's end of its TPM; not above 0: none */
     int config; /* owned: the configuration drive; not above 0: none */
     const char *accel, *machine;
     const char *cpu;         /* model, unless the VM names one */
@@ -123,6 +124,17 @@ void vm_nvram_record(struct tx *tx, const struct ref *vm, const struct vm_rec *r
     REQUIRES(db_mutex);
 void vm_nvram_drop(const char *uuid);
 int vm_nvram_settle(struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* vtpm.c. open: start the TPM that the VM has, for a start; close: when its machine has ended. provision: make the one that
+ * platform:vtpm asks for. copy: a record and state for a clone, given; NULL without an error: it has none to copy. forget: its
+ * state goes. settle: at start, states without a record go. */
+int vtpm_open(const struct ref *vm, struct vm_parts *p, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
+void vtpm_close(const struct ref *vm) EXCLUDES(db_mutex);
+int vtpm_provision(struct call *call, const struct ref *vm, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
+struct vtpm_rec *vtpm_copy(const struct ref *vm, struct err *err) EXCLUDES(db_mutex);
+void vtpm_forget(const char *uuid);
+void vtpm_settle(void) EXCLUDES(db_mutex);
 /* End the machine if there is one and bring the records to Halted: the one teardown of every power operation.
  * say: told of a VM that was not halted. */
 int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,

@@ -264,7 +264,7 @@ int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct dea
     if (take_memory(p->vm, true, err))
         return -1;
     p->promised_bytes = (uint64_t)p->vm->memory_dynamic_max;
-    if (open_volumes(p, d, err) || vm_nvram_open(p, err)
+    if (open_volumes(p, d, err) || vm_nvram_open(p, err) || vtpm_open(ref, p, err)
         || config_drive_open(p->vm, &p->config, err))
         return -1;
     for (size_t i = 0; i < p->n_nics; i++)
@@ -332,6 +332,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
     if (vm_machine_build(ref, &parts, &d, err)) {
         if (parts.vm)
             IGNORE(disks_stop(parts.vm->uuid, NULL)); /* the next start tries again */
+        vtpm_close(ref);
         if (parts.nvram > 0)
             vm_nvram_drop(parts.vm->uuid); /* nothing has run: the record is as it was */
         db_lock();

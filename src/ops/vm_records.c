@@ -215,6 +215,7 @@ int vm_teardown(const struct ref *vm, const char *why, enum message_vm say,
     if (vm_uuid_of(vm, uuid)
         && (host_ctx.machine->destroy(uuid, d, err) || disks_stop(uuid, err)))
         return -1;
+    vtpm_close(vm);
     (void)FAILPOINT("vm.teardown.no_machine");
     vif_gone(vm);
     struct tx *tx = daemon_tx(why);

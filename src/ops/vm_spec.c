@@ -33,6 +33,8 @@ void vm_parts_done(struct vm_parts *p)
     free_str(&p->initrd);
     if (p->nvram > 0)
         close(p->nvram);
+    if (p->tpm > 0)
+        close(p->tpm);
     if (p->config > 0)
         close(p->config);
     *p = (struct vm_parts){ 0 };
@@ -302,6 +304,7 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         .nvram_fd = p->nvram,
         .secure_boot = p->secure_boot,
         .config_fd = p->config,
+        .tpm_fd = p->tpm,
         .config_on_sata = on_sata,
         .kernel = p->kernel,
         .initrd = p->initrd,

@@ -109,17 +109,17 @@ static int64_t changed_ns(const char *path)
                : st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec;
 }
 
-int jail_plan(const char *program, struct jail *out)
+int jail_plan(const char *program, bool hypervisor, struct jail *out)
 {
     struct jail j = { .changed_ns = changed_ns(program) };
     glob_t modules = { 0 };
     int rc = add_program(&j, program);
 
-    if (rc == 0 && glob(MODULES, 0, NULL, &modules) == 0)
+    if (rc == 0 && hypervisor && glob(MODULES, 0, NULL, &modules) == 0)
         for (size_t i = 0; i < modules.gl_pathc && rc == 0; i++)
             rc = add_program(&j, modules.gl_pathv[i]);
     globfree(&modules);
-    for (size_t i = 0; i < ARRAY_SIZE(firmware) && rc == 0; i++)
+    for (size_t i = 0; hypervisor && i < ARRAY_SIZE(firmware) && rc == 0; i++)
         (void)add(&j, firmware[i]); /* what is not installed is not needed */
     if (rc < 0) {
         jail_done(&j);
@@ -211,11 +211,12 @@ static int set_attributes(const char *path, unsigned flags, uint64_t set)
     return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, flags, &attr, sizeof(attr));
 }
 
-/* A device node that may be opened, for reading and writing. */
-static int open_device(const char *path)
+/* Something that may be opened for reading and writing. */
+static int open_again(const char *path, bool device)
 {
     struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOEXEC,
-                               .attr_clr = MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY };
+                               .attr_clr = MOUNT_ATTR_RDONLY
+                                           | (device ? MOUNT_ATTR_NODEV : 0) };
 
     return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, 0, &attr, sizeof(attr));
 }
@@ -234,12 +235,14 @@ const char *jail_enter(const struct jail *j, const struct jail_extra *x, const c
     for (size_t i = 0; i < j->n; i++)
         if (show(&j->binds[i]) < 0)
             return j->binds[i].path;
-    if (show_detached(x->kernel, "/kernel") < 0 || show_detached(x->initrd, "/initrd") < 0)
+    if (show_detached(x->kernel, "/kernel") < 0 || show_detached(x->initrd, "/initrd") < 0
+        || show_detached(x->state, "/state") < 0)
         return "kernel";
     if (x->kvm && bind_same("/dev/kvm", false) < 0)
         return "/dev/kvm";
     if (set_attributes(".", AT_RECURSIVE, closed) < 0
-        || (x->kvm && open_device("dev/kvm") < 0))
+        || (x->kvm && open_again("dev/kvm", true) < 0)
+        || (x->state >= 0 && open_again("state", false) < 0))
         return "read-only";
     if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH_) < 0
         || chdir("/") < 0)

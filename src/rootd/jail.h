@@ -19,8 +19,9 @@ struct jail {
     int64_t changed_ns; /* of the binary, when the list was made */
 };
 
-/* Work the list out. */
-int jail_plan(const char *program, struct jail *out) MUST_CHECK; /* -1 with errno */
+/* Work the list out. hypervisor: with accelerator modules and firmware. */
+int jail_plan(const char *program, bool hypervisor, struct jail *out)
+    MUST_CHECK; /* -1 with errno */
 void jail_done(struct jail *j);
 /* Whether the binary is not the one that the list was made for. */
 bool jail_is_stale(const struct jail *j, const char *program);
@@ -30,7 +31,8 @@ bool jail_add_listed(struct jail *j, const char *list) MUST_CHECK;
 /* Files shown under another name, as jail_detach() returns them; -1: none. */
 struct jail_extra {
     int kernel, initrd;
-    bool kvm; /* /dev/kvm, the one device node */
+    int state; /* the one file that may be written to */
+    bool kvm;  /* /dev/kvm, the one device node */
 };
 
 /* A mount of the file alone, to carry into another mount namespace. Given; -1 with errno. For a process in the

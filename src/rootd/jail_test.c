@@ -30,7 +30,7 @@ TEST(the_list_is_what_ldd_says)
     CHECK(proc_run(argv, NULL, &out, NULL, &d, &status) == 0 && status == 0);
     CHECK(jail_add_listed(&ldd, buf_str(&out)));
     CHECK(ldd.n > 20);
-    CHECK(jail_plan(program, &j) == 0);
+    CHECK(jail_plan(program, true, &j) == 0);
     CHECK(has(&j, program));
     CHECK(has(&j, "/lib64/ld-linux-x86-64.so.2"));
     for (size_t i = 0; i < ldd.n; i++)
@@ -71,6 +71,6 @@ TEST(what_is_no_program_has_no_list)
     AUTO(free_str) char *text = str_fmt("%s/text", test_dir());
 
     CHECK(io_write_file(text, "text", 4, 0700) == 0);
-    CHECK(jail_plan(text, &j) < 0);
-    CHECK(jail_plan("/nonexistent", &j) < 0);
+    CHECK(jail_plan(text, true, &j) < 0);
+    CHECK(jail_plan("/nonexistent", true, &j) < 0);
 }

@@ -162,6 +162,7 @@ int main(int argc, char **argv)
     struct config c = { .socket = "/run/serai-rootd/socket",
                         .run_dir = "/run/serai-rootd",
                         .qemu = "/usr/bin/qemu-system-x86_64",
+                        .swtpm = "/usr/bin/swtpm",
                         .shutdown = "/sbin/shutdown",
                         .nft = "/usr/sbin/nft",
                         .uid_base = ROOTD_UID_BASE,
@@ -187,8 +188,10 @@ int main(int argc, char **argv)
         return fail(c.run_dir);
     if (find_cgroups(&o, &c) < 0)
         return fail("cgroups");
-    if (jail_plan(c.qemu, &c.jail) < 0)
+    if (jail_plan(c.qemu, true, &c.jail) < 0)
         return fail(c.qemu);
+    if (jail_plan(c.swtpm, false, &c.tpm_jail) < 0)
+        log_info("%s: %m: machines have no TPMs", c.swtpm);
     AUTO(close_fd) int fd = server_listen(&c);
     if (fd < 0)
         return fail(c.socket);

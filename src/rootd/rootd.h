@@ -21,6 +21,8 @@ struct config {
     uint32_t uid_base, uid_count;
     struct cgroup cgroup;
     struct jail jail;
+    const char *swtpm;
+    struct jail tpm_jail; /* empty: there is no such program */
     struct filter filter; /* for what runs in a jail */
 };
 

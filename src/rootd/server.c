@@ -95,18 +95,25 @@ static bool may_ask(const struct config *c, int fd)
     return io_peer_uid(fd, &uid) == 0 && (uid == c->user || uid == 0);
 }
 
-static void replan(struct config *c)
+static void replan_one(struct jail *j, const char *program, bool hypervisor)
 {
     struct jail fresh;
 
-    if (!jail_is_stale(&c->jail, c->qemu))
+    if (!jail_is_stale(j, program))
         return;
-    if (jail_plan(c->qemu, &fresh) < 0) {
-        log_error("%s: cannot find out what it needs: %m", c->qemu);
+    if (jail_plan(program, hypervisor, &fresh) < 0) {
+        log_error("%s: cannot find out what it needs: %m", program);
         return;
     }
-    jail_done(&c->jail);
-    c->jail = fresh;
+    jail_done(j);
+    *j = fresh;
+}
+
+static void replan(struct config *c)
+{
+    replan_one(&c->jail, c->qemu, true);
+    if (access(c->swtpm, X_OK) == 0) /* it may have been installed since */
+        replan_one(&c->tpm_jail, c->swtpm, false);
 }
 
 static bool accept_one(struct config *c, int listener, int signals)

@@ -37,6 +37,8 @@ struct spawn {
     const char *uuid;
     uint32_t uid;
     int pid_fd;
+    const struct jail *jail;
+    const char *program;
     struct jail_extra extra;
     int places[REQUEST_FDS_MAX]; /* of each descriptor; -1: not for the child */
     int ours, childs;            /* a socket pair: our word, and the child's trouble */
@@ -62,7 +64,7 @@ static int sort_fds(struct spawn *s)
     const struct request *r = s->request;
     size_t n = 0;
 
-    s->pid_fd = s->extra.kernel = s->extra.initrd = -1;
+    s->pid_fd = s->extra.kernel = s->extra.initrd = s->extra.state = -1;
     for (size_t i = 0; i < r->n_fields; i++) {
         const char *place = r->fields[i].value;
         uint64_t number;
@@ -77,6 +79,8 @@ static int sort_fds(struct spawn *s)
             s->extra.kernel = tree = jail_detach(r->fds[n]);
         else if (str_eq(place, "initrd"))
             s->extra.initrd = tree = jail_detach(r->fds[n]);
+        else if (str_eq(place, "state"))
+            s->extra.state = tree = jail_detach(r->fds[n]);
         if (tree < 0)
             return -1;
         n++;
@@ -189,7 +193,7 @@ NORETURN static void child_main(struct spawn *s)
 {
     static const char *const env[] = { "PATH=/usr/bin", "HOME=/", "LANG=C.UTF-8", NULL };
     const struct config *c = s->config;
-    char **argv = make_argv(s->request, c->qemu);
+    char **argv = make_argv(s->request, s->program);
     AUTO(free_str) char *at = str_fmt("%s/root", c->run_dir);
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
@@ -202,7 +206,7 @@ NORETURN static void child_main(struct spawn *s)
     (void)umask(022); /* the jail's directories are for its uid to pass */
     if (null_fd < 0 || setsid() < 0 || sethostname("vm", 2) < 0)
         child_fail(s, "session");
-    step = jail_enter(&c->jail, &s->extra, at);
+    step = jail_enter(s->jail, &s->extra, at);
     if (step)
         child_fail(s, step);
     (void)umask(077);
@@ -214,8 +218,8 @@ NORETURN static void child_main(struct spawn *s)
         child_fail(s, "ids");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_install(&c->filter) < 0)
         child_fail(s, "filter");
-    (void)execve(c->qemu, argv, (char *const *)(uintptr_t)env);
-    child_fail(s, c->qemu);
+    (void)execve(s->program, argv, (char *const *)(uintptr_t)env);
+    child_fail(s, s->program);
 }
 
 /* The parent */
@@ -333,7 +337,14 @@ int spawn_vm(const struct config *c, const struct request *r, struct buf *out, i
                                     request_u64(r, "cpu_weight", 0),
                                     request_u64(r, "pids_max", TASKS_MAX) };
     AUTO(free_str) char *dir = uids_dir(c);
+    const char *program = request_text(r, "program");
+    bool tpm = program && str_eq(program, "swtpm");
 
+    s.program = tpm ? c->swtpm : c->qemu;
+    s.jail = tpm ? &c->tpm_jail : &c->jail;
+    errno = ENOENT;
+    if (s.jail->n == 0)
+        return fail(out, s.program);
     if (lock_vm(c, s.uuid) < 0)
         return fail(out, "lock");
     if (sort_fds(&s) < 0)

@@ -23,17 +23,19 @@
     }
 
 const struct verb verbs[] = {
-    /* Run the hypervisor in a jail of its own. arg: its arguments; fd: a number, or what a descriptor is: the file
-     * that gets the pid, or a file that the jail shows as /kernel or /initrd. Reply: pid, uid and a pidfd. */
+    /* Run the hypervisor in a jail of its own, or the program of a TPM. arg: its arguments; fd: a number, or what a
+     * descriptor is: the file that gets the pid, or a file that the jail shows as /kernel, /initrd or, to be written to, /state.
+     * Reply: pid, uid and a pidfd. */
     { "spawn_vm",
       spawn_vm,
       { { .name = "uuid", .type = FIELD_UUID },
         { "arg", FIELD_TEXT, .max = 65536, .times = 512, .optional = true },
-        { "fd", FIELD_FD, .max = 255, .words = "pid kernel initrd",
+        { "fd", FIELD_FD, .max = 255, .words = "pid kernel initrd state",
           .times = REQUEST_FDS_MAX, .optional = true },
         { "memory_max", FIELD_U64, .min = MIB, .max = MIB << 26, .optional = true },
         { "cpu_weight", FIELD_U64, .min = 1, .max = 10000, .optional = true },
         { "pids_max", FIELD_U64, .min = 1, .max = 65536, .optional = true },
+        { "program", FIELD_WORD, .words = "qemu swtpm", .optional = true },
         { "kvm", FIELD_WORD, .words = "yes no", .optional = true } } },
     /* End all processes of a VM and remove what spawn_vm made; fine if there is nothing. */
     { "end_vm", spawn_end_vm, { { .name = "uuid", .type = FIELD_UUID } } },

@@ -11,6 +11,14 @@ from rootd import Rootd
 USER = 12345
 
 
+def program(pid):
+    try:
+        with open("/proc/%d/comm" % pid, encoding="ascii") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
 def daemon_class(base):
     class FullDaemon(base):
         """mounts: (file, place) pairs that both processes see instead of the system's."""
@@ -43,7 +51,7 @@ def daemon_class(base):
                     os.chown(path, USER, USER)
 
         def machines(self):
-            return {pid: uuid for uuid, pids in self.groups().items() for pid in pids}
+            return {pid: uuid for uuid, pids in self.groups().items() for pid in pids if program(pid) != "swtpm"}
 
         def groups(self):
             """{VM uuid: [pids]} of the machines' cgroups."""

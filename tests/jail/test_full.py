@@ -99,13 +99,16 @@ def test_machines_outlive_both_daemons(world):
         guest = guests.Guest(world, api)
         vdi, _ = guest.add_disk()
         null = guests.Guest(world, api, "null", kernel="null", memory=16 * MIB)
+        tpm = api.call("VTPM.get_uuid", api.call("VTPM.create", guest.ref, False))
         with guest.start_up() as line:
+            line.ask("sh cat /sys/class/tpm/tpm0/tpm_version_major", "^2\r$")
             line.ask("write 7", "^WROTE 7\r$")
             before = line.count()
         null.start()
         pids = {g.uuid: g.pid() for g in (guest, null)}
+        pids[tpm], = world.groups()[tpm]
         uids = {status(pid)["Uid"].split()[0] for pid in pids.values()}
-        assert len(uids) == 2 and not uids & {"0", str(USER)}
+        assert len(uids) == 3 and not uids & {"0", str(USER)}
         for pid in pids.values():
             of = status(pid)
             assert int(of["CapBnd"], 16) == 0 and of["Seccomp"] == "2" and os.readlink("/proc/%d/cwd" % pid) == "/"
@@ -114,7 +117,7 @@ def test_machines_outlive_both_daemons(world):
     world.start()
     with world.api() as api:
         guest.api = null.api = api
-        assert {g.uuid: g.pid() for g in (guest, null)} == pids
+        assert {**{g.uuid: g.pid() for g in (guest, null)}, tpm: world.groups()[tpm][0]} == pids
         with guest.serial() as line:
             after = line.count()
             assert after[0] > before[0]

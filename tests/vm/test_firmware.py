@@ -75,3 +75,42 @@ def test_secure_boot_and_its_memory(directory, kernels):
             error = vm.fails("start", False, False)
             assert (error.code, error.params) == ("INVALID_VALUE", ["HVM_boot_params:firmware", "openfirmware"])
             vm.remove()
+
+
+def clock_resets(line):
+    """TPM2_ReadClock, as bytes to the device: how often the TPM was reset since it was made."""
+    line.send(r"sh exec 3<>/dev/tpm0; printf '\x80\x01\x00\x00\x00\x0a\x00\x00\x01\x81' >&3; "
+              r"dd bs=4096 count=1 <&3 2>/dev/null | busybox od -v -An -tx1 | busybox tr -d ' \n'; echo")
+    text = line.expect(r"(?s)(.*?)^SH \d+\r$").group(1).decode(errors="replace")
+    answer = re.search(r"^(8001[0-9a-f]{60,})\r?$", text, re.M)
+    assert answer and answer.group(1)[12:20] == "00000000", text
+    return int(answer.group(1)[52:60], 16)
+
+
+def test_a_tpm_keeps_what_it_has(daemon, api, vm):
+    """Made and removed with the VM halted, one each; its state survives the machine, a clone has a copy of it."""
+    tpm = api.call("VTPM.create", vm.ref, False)
+    assert vm.get("VTPMs") == [tpm] and api.call("VTPM.get_VM", tpm) == vm.ref
+    error = api.fails("VTPM.create", vm.ref, False)
+    assert (error.code, error.params) == ("VTPM_MAX_AMOUNT_REACHED", ["1"])
+    state = daemon.state / "tpm" / api.call("VTPM.get_uuid", tpm)
+    assert state.stat().st_size == 0
+    line = vm.start_up()
+    first = clock_resets(line)
+    assert api.fails("VTPM.destroy", tpm).code == "VM_BAD_POWER_STATE"
+    vm.call("hard_shutdown")
+    assert state.stat().st_size > 1000
+    copy = api.call("VM.clone", vm.ref, "copy")
+    [other] = api.call("VM.get_VTPMs", copy)
+    other_state = daemon.state / "tpm" / api.call("VTPM.get_uuid", other)
+    assert other != tpm and other_state.read_bytes() == state.read_bytes()
+    line = vm.start_up()
+    assert clock_resets(line) == first + 1
+    vm.call("hard_shutdown")
+    api.call("VM.destroy", copy)
+    assert not other_state.exists()
+    api.call("VTPM.destroy", tpm)
+    assert vm.get("VTPMs") == [] and not state.exists()
+    vm.call("set_platform", dict(vm.get("platform"), vtpm="true"))
+    vm.call("provision")
+    assert len(vm.get("VTPMs")) == 1
