@@ -220,7 +220,8 @@ class Rows:
 
     def commands(self):
         self.not_served = {name: why for why, names in rows.NOT_SERVED for name in names.split()}
-        table = [self.command(r, False) for r in rows.COMMANDS]
+        table = [self.command((*r[:3], (r[3] + " " + rows.OWN_OPTIONS.get(r[0], "")).strip(), *r[4:]), False)
+                 for r in rows.COMMANDS]
         table += [self.command(r, True) for r in rows.OWN_COMMANDS]
         names = [r[0] for r in rows.COMMANDS + rows.OWN_COMMANDS]
         if len(set(names)) != len(names):

@@ -717,7 +717,7 @@ COMMANDS = [
     ("vm-group-destroy", "", "uuid", "", ""),
     ("vm-import", "", "", "filename preserve sr-uuid force host-username host-password type remote-config dry-run metadata url vdi:",
      ""),
-    ("vm-install", "", "new-name-label", "sr-name-label sr-uuid template copy-bios-strings-from cloud-init ssh-key hostname", ""),
+    ("vm-install", "", "new-name-label", "sr-name-label sr-uuid template copy-bios-strings-from", ""),
     ("vm-is-bios-customized", "vm", "", "", ""),
     ("vm-memory-balloon", "", "target", "", ""),
     ("vm-memory-dynamic-range-set", "vm", "min max", "", "VM.set_memory_dynamic_range @ min max"),
@@ -780,6 +780,11 @@ OWN_COMMANDS = [
     ("template-import", "", "name-label", "filename sr-uuid network-uuid memory vcpus name-description kernel ramdisk args",
      ""),
 ]
+
+# Parameters of our own that some of xe's commands take besides.
+OWN_OPTIONS = {
+    "vm-install": "cloud-init ssh-key hostname",
+}
 
 # Left out of "help" and completion.
 HIDDEN = """
