@@ -169,6 +169,14 @@ int nvram_make(const char *state_dir, const char *uuid, const char *text, bool s
     return *fd_out < 0 ? cannot(uuid, path, err) : 0;
 }
 
+bool nvram_open(const char *state_dir, const char *uuid, int *fd_out)
+{
+    AUTO(free_str) char *path = path_of(state_dir, uuid);
+
+    *fd_out = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return *fd_out >= 0;
+}
+
 /* The content does not tell which firmware wrote it (a guest may take the keys away), nor does the record, which may have
  * changed since: the file's bit for its owner to execute it does. */
 char *nvram_text(const char *state_dir, const char *uuid)

@@ -28,6 +28,8 @@ bool nvram_decode(const char *text, bool secure, size_t size, struct buf *out);
  * Errors: BOOTLOADER_FAILED(uuid, text). */
 int nvram_make(const char *state_dir, const char *uuid, const char *text, bool secure,
                int *fd_out, struct err *err) MUST_CHECK;
+/* The file as it is; false: there is none. fd_out: given. */
+bool nvram_open(const char *state_dir, const char *uuid, int *fd_out);
 /* The text of the file; given. NULL: there is none. */
 char *nvram_text(const char *state_dir, const char *uuid);
 void nvram_remove(const char *state_dir, const char *uuid);

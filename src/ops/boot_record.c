@@ -8,9 +8,10 @@
 #include "base/mem.h"
 
 static const unsigned kept[] = {
-    F_VM_MEMORY_STATIC_MAX, F_VM_MEMORY_DYNAMIC_MAX, F_VM_VCPUS_MAX, F_VM_PLATFORM,
-    F_VM_PV_KERNEL,         F_VM_PV_RAMDISK,         F_VM_PV_ARGS,   F_VM_HVM_BOOT_POLICY,
-    F_VM_HVM_BOOT_PARAMS,   F_VM_BIOS_STRINGS,
+    F_VM_MEMORY_STATIC_MAX, F_VM_MEMORY_DYNAMIC_MAX, F_VM_VCPUS_MAX,
+    F_VM_PLATFORM,          F_VM_PV_KERNEL,          F_VM_PV_RAMDISK,
+    F_VM_PV_ARGS,           F_VM_HVM_BOOT_POLICY,    F_VM_HVM_BOOT_PARAMS,
+    F_VM_BIOS_STRINGS,      F_VM_OTHER_CONFIG,       F_VM_XENSTORE_DATA,
 };
 
 char *boot_record_text(const struct vm_rec *vm)

@@ -30,6 +30,10 @@ int vm_nvram_open(struct vm_parts *p, struct err *err)
     if (firmware != VM_FIRMWARE_UEFI || !host_ctx.machine->has_disks)
         return 0;
     p->secure_boot = secure;
+    /* One that sleeps has the file that its memory was saved beside. */
+    if (p->vm->power_state == VM_POWER_STATE_SUSPENDED
+        && nvram_open(host_ctx.state_dir, p->vm->uuid, &p->nvram))
+        return 0;
     return nvram_make(host_ctx.state_dir, p->vm->uuid, recorded(p->vm), secure, &p->nvram,
                       err);
 }
