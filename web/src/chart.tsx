@@ -21,13 +21,20 @@ function colours(): { text: string; grid: string; lines: string[] } {
   return { text: get('--muted'), grid: get('--line'), lines: [get('--chart-1'), get('--chart-2')] };
 }
 
+/** Steps of an axis of sizes. */
+const POWERS = Array.from({ length: 50 }, (_, i) => 2 ** i);
+
+function tick(seconds: number, hours: boolean): string {
+  return new Date(seconds * 1000).toLocaleString(undefined, hours ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short' });
+}
+
 function options(data: ChartData, width: number, hours: boolean): uPlot.Options {
   const c = colours();
   const axis = { stroke: c.text, grid: { stroke: c.grid, width: 1 }, ticks: { show: false }, font: '11px system-ui' };
   return {
     width, height: HEIGHT, legend: { live: true }, cursor: { points: { size: 6 } },
     scales: { y: { range: (_u, _min, max) => [0, data.unit === 'percent' ? 100 : Math.max(max * 1.1, 1024)] } },
-    axes: [{ ...axis, space: 70 }, { ...axis, size: 74, values: (_u, at) => at.map((v) => label(data.unit, v)) }],
+    axes: [{ ...axis, space: 70, values: (_u, at) => at.map((v) => tick(v, hours)) }, { ...axis, size: 74, ...(data.unit === 'percent' ? {} : { incrs: POWERS }), values: (_u, at) => at.map((v) => label(data.unit, v)) }],
     series: [{ value: (_u, v) => (v === null ? '—' : new Date(v * 1000).toLocaleString(undefined, hours ? { timeStyle: 'medium' } : { dateStyle: 'short', timeStyle: 'short' })) },
       ...data.series.map((s, i) => ({ label: s.label, stroke: c.lines[i]!, width: 1.5, fill: i === 0 ? `${c.lines[i]!}22` : undefined as unknown as string,
         spanGaps: false, points: { show: false }, value: (_u: uPlot, v: number | null) => (v === null ? '—' : label(data.unit, v)) }))],
@@ -65,7 +72,7 @@ function Chart({ data, hours }: { data: ChartData; hours: boolean }): JSX.Elemen
     return `${s.label} ${v === undefined || v === null ? 'not measured' : label(data.unit, v)}`;
   });
   return (
-    <figure class="chart" aria-label={`${data.title}: ${newest.join(', ')}`} data-points={data.times.length}>
+    <figure class="chart" aria-label={`${data.title}: ${newest.join(', ')}`} data-newest={data.times.at(-1) ?? 0}>
       <figcaption>{data.title}<span>{newest.join(' · ')}</span></figcaption>
       <div ref={box} />
     </figure>

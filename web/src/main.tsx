@@ -235,7 +235,7 @@ function Shell(): JSX.Element {
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.querySelector<HTMLElement>('#main')?.focus(); }}>To the page</a>
       <header class="top">
         <button type="button" class="button quiet burger" aria-label="Objects" aria-expanded={menuOpen.value} onClick={() => { menuOpen.value = !menuOpen.value; }}><Icon name="menu" /></button>
-        <a class="brand" href={href('pool')}><img src="/icon.svg" alt="" width={22} height={22} /><span>Serai</span></a>
+        <a class="brand" href={href('pool')} aria-label="Serai: the pool"><img src="/icon.svg" alt="" width={22} height={22} /><span>Serai</span></a>
         <label class="search"><Icon name="search" /><span class="hidden">Search</span><input id="search" type="search" placeholder="Search: web state:running memory:>2g -tag:test   ( / )" value={search.value} onInput={(e) => { search.value = e.currentTarget.value; }} onKeyDown={(e) => { if (e.key === 'Enter') go('vms'); if (e.key === 'Escape') { search.value = ''; e.currentTarget.blur(); } }} /></label>
         <a class="button quiet" href={href('pool', '', 'alerts')} aria-label="Alerts" title="Alerts"><Icon name="bell" /></a>
         <Button kind="quiet" label={`Colours: ${theme.value}`} title={`Colours: ${theme.value}`} onClick={nextTheme}><Icon name="sun" /></Button>

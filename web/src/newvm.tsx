@@ -11,14 +11,14 @@ import { db, networks, poolEntry, templates, until } from './store';
 import { addDisk, addNic, diskStores } from './vm';
 import { Button, Card, Field } from './ui';
 
-interface Plan { template: Ref; name: string; cpus: string; memory: string; disk: string; sr: Ref; network: Ref; iso: Ref; start: boolean }
+interface Plan { template: Ref; name: string; cpus: string; memory: string; disk: string; sr: Ref; network: Ref; iso: Ref; image: Ref; start: boolean }
 
 function initial(): Plan {
   const template = templates.value.find(([, t]) => /^Debian Bookworm/.test(t.name_label)) ?? templates.value[0];
   return {
     template: template?.[0] ?? '', name: '', cpus: '2', memory: '2 GiB', disk: '10 GiB',
     sr: diskStores().find(([r]) => r === poolEntry.value?.[1].default_SR)?.[0] ?? diskStores()[0]?.[0] ?? '',
-    network: networks.value[0]?.[0] ?? '', iso: NULL_REF, start: true,
+    network: networks.value[0]?.[0] ?? '', iso: NULL_REF, image: '', start: true,
   };
 }
 
@@ -41,9 +41,10 @@ async function create(p: Plan): Promise<void> {
     await rpc('VM.set_memory_limits', vm, Math.min(memory, 16 * 1024 ** 2), memory, memory, memory);
     const max = await rpc<number>('VM.get_VCPUs_max', vm);
     for (const method of cpus > max ? ['VM.set_VCPUs_max', 'VM.set_VCPUs_at_startup'] : ['VM.set_VCPUs_at_startup', 'VM.set_VCPUs_max']) await rpc(method, vm, cpus);
+    await rpc('VM.remove_from_other_config', vm, 'disks'); // those that the template would make
     await rpc('VM.provision', vm);
     const disk = parseBytes(p.disk);
-    if (disk > 0) await addDisk(vm, { name: `${p.name.trim()} disk 0`, size: disk, sr: p.sr, bootable: true, plug: false });
+    if (disk > 0 || p.image) await addDisk(vm, { name: `${p.name.trim()} disk 0`, size: disk, sr: p.sr, bootable: true, plug: false, image: p.image });
     if (p.network) await addNic(vm, p.network, false);
     const [device] = await rpc<string[]>('VM.get_allowed_VBD_devices', vm);
     const empty = p.iso === NULL_REF;
@@ -70,7 +71,7 @@ async function takeAway(vm: Ref): Promise<void> {
 export function NewVm(): JSX.Element {
   const [p, setP] = useState<Plan>(initial);
   const [busy, setBusy] = useState(false);
-  const put = (part: Partial<Plan>): void => { setP({ ...p, ...part }); };
+  const put = (part: Partial<Plan>): void => { setP((was) => ({ ...was, ...part })); };
   const why = !may('VM.clone') ? 'Your role does not allow VM.clone.' : busy ? 'It is being made.' : mistake(p);
   const isos = [...db.vdi.all].filter(([, v]) => db.sr.get(v.SR)?.content_type === 'iso');
   const submit = (e: Event): void => {
@@ -79,6 +80,7 @@ export function NewVm(): JSX.Element {
     setBusy(true);
     void attempt(`New machine ${p.name}`, () => create(p)).then(() => { setBusy(false); });
   };
+  const images = [...db.vdi.all].filter(([, v]) => !v.is_a_snapshot && v.VBDs.length === 0 && v.type === 'user' && db.sr.get(v.SR)?.content_type !== 'iso');
   const host = [...db.host_metrics.all.values()][0];
   return (
     <form class="page" onSubmit={submit}>
@@ -94,6 +96,7 @@ export function NewVm(): JSX.Element {
           <Field label="Memory" {...(host ? { hint: `${bytes(host.memory_free)} free on the host` } : {})}><input value={p.memory} onInput={(e) => { put({ memory: e.currentTarget.value }); }} /></Field>
         </Card>
         <Card title="Disk">
+          <Field label="Image" {...(images.length === 0 ? { hint: 'Disks that no machine uses can be images; upload one to a storage repository.' } : {})}><select value={p.image} onChange={(e) => { put({ image: e.currentTarget.value }); }}><option value="">(a new, empty disk)</option>{images.map(([r, v]) => <option key={r} value={r}>{v.name_label || v.uuid}, {bytes(v.virtual_size)}</option>)}</select></Field>
           <Field label="Size" hint="Empty: no disk. Space is taken as the guest writes."><input value={p.disk} onInput={(e) => { put({ disk: e.currentTarget.value }); }} /></Field>
           <Field label="Storage"><select value={p.sr} onChange={(e) => { put({ sr: e.currentTarget.value }); }}>{diskStores().map(([r, s]) => <option key={r} value={r}>{s.name_label}</option>)}</select></Field>
           <Field label="CD"><select value={p.iso} onChange={(e) => { put({ iso: e.currentTarget.value }); }}><option value={NULL_REF}>(empty)</option>{isos.map(([r, v]) => <option key={r} value={r}>{v.name_label}</option>)}</select></Field>

@@ -193,7 +193,7 @@ export function Alerts({ few }: { few?: boolean }): JSX.Element {
     </li>
   );
   return (
-    <Card title={few ? 'Latest events' : `Alerts (${all.length})`} wide={!few} actions={few ? <a href={href('pool', '', 'alerts')}>All</a> : <Button why={may('message.destroy') ? '' : 'Your role does not allow message.destroy.'} onClick={() => { confirmThen('Dismiss all alerts', `${rows.length} messages are removed for everybody.`, 'Dismiss all', () => { dismiss(rows); }); }}>Dismiss all…</Button>}>
+    <Card title={few ? 'Latest events' : `Alerts (${all.length})`} wide actions={few ? <a href={href('pool', '', 'alerts')}>All</a> : <Button why={may('message.destroy') ? '' : 'Your role does not allow message.destroy.'} onClick={() => { confirmThen('Dismiss all alerts', `${rows.length} messages are removed for everybody.`, 'Dismiss all', () => { dismiss(rows); }); }}>Dismiss all…</Button>}>
       {rows.length === 0 ? <Empty>Nothing happened that needs a look.</Empty> : <ul class="messages">{rows.map(item)}</ul>}
     </Card>
   );
@@ -277,6 +277,13 @@ export function People(): JSX.Element {
 /* Storage and networks */
 export const SR_TABS: [string, string][] = [['overview', 'Overview'], ['disks', 'Disks'], ['history', 'History'], ['settings', 'Settings']];
 
+function whyNotUpload(sr: Sr): string {
+  if (!may('VDI.create') || !may('http/put_import_raw_vdi')) return 'Your role does not allow uploads.';
+  if (sr.allowed_operations.includes('vdi_create')) return '';
+  const place = sr.PBDs.map((r) => db.pbd.get(r)?.device_config['location']).find((x) => x !== undefined);
+  return place ? `This repository shows the files of a folder of the host. Put them into ${place} there, then scan.` : 'This repository takes no new disks.';
+}
+
 export function SrPage({ entry: [ref, sr], tab }: { entry: Entry<Sr>; tab: string }): JSX.Element {
   const disks = sr.VDIs.map((r) => [r, db.vdi.get(r)] as const).flatMap(([r, v]) => (v ? [[r, v] as const] : [])).sort((a, b) => a[1].name_label.localeCompare(b[1].name_label));
   if (tab === 'history') return <History cls="SR" uuid={sr.uuid} stamp={sr.name_label} />;
@@ -284,7 +291,7 @@ export function SrPage({ entry: [ref, sr], tab }: { entry: Entry<Sr>; tab: strin
   const list = (
     <Card title={sr.content_type === 'iso' ? 'Images' : 'Disks'} wide actions={<>
       <Button why={whyNot('scan', 'SR.scan', sr)} onClick={() => void attemptTask(`Scan ${sr.name_label}`, simple('SR.scan', 'sr-scan', arg(ref, `uuid=${sr.uuid}`)))}>Scan</Button>
-      <Button kind="primary" why={may('VDI.create') && may('http/put_import_raw_vdi') ? '' : 'Your role does not allow uploads.'} onClick={() => { askUpload(ref); }}>Upload…</Button></>}>
+      <Button kind="primary" why={whyNotUpload(sr)} onClick={() => { askUpload(ref); }}>Upload…</Button></>}>
       {disks.length === 0 ? <Empty>Nothing is stored here.</Empty> : <Table label="Disks" rows={disks} keyOf={([r]) => r} columns={[
         { head: 'Name', cell: ([, v]) => v.name_label || <span class="muted">{v.uuid}</span> },
         { head: 'Size', num: true, cell: ([, v]) => bytes(v.virtual_size) }, { head: 'Taken', num: true, cell: ([, v]) => bytes(v.physical_utilisation) },

@@ -97,6 +97,7 @@ function addresses(vm: Vm): string {
 
 export function Overview({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
   const metrics = db.vm_metrics.get(vm.metrics), guest = db.vm_guest_metrics.get(vm.guest_metrics), host = db.host.get(vm.resident_on);
+  const newest = vm.snapshots.map((r) => db.vm.get(r)).filter((s) => s !== undefined).sort((a, b) => b.snapshot_time.localeCompare(a.snapshot_time))[0];
   return (
     <div class="cards">
       <Card title="Machine">
@@ -114,6 +115,14 @@ export function Overview({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Elemen
         {vm.name_description && <p class="muted">{vm.name_description}</p>}
       </Card>
       <Card title="Disks" actions={<a href={href('vm', vm.uuid, 'disks')}>All</a>}><Disks entry={[ref, vm]} brief /></Card>
+      <div class="stack">
+        <Card title="Network" actions={<a href={href('vm', vm.uuid, 'network')}>All</a>}>
+          {vm.VIFs.length === 0 ? <Empty>No network interfaces.</Empty> : <Facts rows={vm.VIFs.flatMap((r) => { const v = db.vif.get(r); return v ? [[db.network.get(v.network)?.name_label ?? `Interface ${v.device}`, <code>{v.MAC}</code>] as [string, JSX.Element]] : []; })} />}
+        </Card>
+        <Card title="Snapshots" actions={<a href={href('vm', vm.uuid, 'snapshots')}>All</a>}>
+          {newest ? <p class="empty">{vm.snapshots.length} kept; the newest is “{newest.name_label}”, {ago(newest.snapshot_time)}.</p> : <Empty>None yet.</Empty>}
+        </Card>
+      </div>
       <Card title="Performance" wide actions={<a href={href('vm', vm.uuid, 'performance')}>All</a>}>
         <Later><Charts uuid={vm.uuid} host={false} only={['CPU', 'Memory', 'Disk', 'Network']} /></Later>
       </Card>
@@ -214,9 +223,17 @@ function askIso(vbd: Ref): void {
   ));
 }
 
+/** A clone of the image, as large as was asked for if that is more. */
+async function fromImage(image: Ref, name: string, size: number): Promise<Ref> {
+  const vdi = await rpc<Ref>('VDI.clone', image, {});
+  await rpc('VDI.set_name_label', vdi, name);
+  if (size > (await rpc<number>('VDI.get_virtual_size', vdi))) await rpc('VDI.resize', vdi, size);
+  return vdi;
+}
+
 /** Made, attached, and plugged where the machine runs. */
-export async function addDisk(ref: Ref, o: { name: string; size: number; sr: Ref; bootable: boolean; plug: boolean }): Promise<void> {
-  const vdi = await rpc<Ref>('VDI.create', { name_label: o.name, name_description: '', SR: o.sr, virtual_size: o.size, type: 'user', sharable: false, read_only: false, other_config: {} });
+export async function addDisk(ref: Ref, o: { name: string; size: number; sr: Ref; bootable: boolean; plug: boolean; image?: Ref }): Promise<void> {
+  const vdi = o.image ? await fromImage(o.image, o.name, o.size) : await rpc<Ref>('VDI.create', { name_label: o.name, name_description: '', SR: o.sr, virtual_size: o.size, type: 'user', sharable: false, read_only: false, other_config: {} });
   const [device] = await rpc<string[]>('VM.get_allowed_VBD_devices', ref);
   const vbd = await rpc<Ref>('VBD.create', { VM: ref, VDI: vdi, userdevice: device ?? '0', bootable: o.bootable, mode: 'RW', type: 'Disk', unpluggable: true, empty: false, other_config: {}, qos_algorithm_type: '', qos_algorithm_params: {} });
   if (o.plug) await rpc('VBD.plug', vbd);
