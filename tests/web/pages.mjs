@@ -199,22 +199,22 @@ const scenarios = {
     await page.goto(`${given.url}/#/vms`);
     await until(page, () => /2000 machines/.test(document.querySelector('.list-bar')?.textContent ?? ''));
     assert.ok((await page.locator('.vm-row').count()) < 80, 'only what is in sight is drawn');
-    const worst = await page.evaluate(async () => {
+    // The page's own processor time: what else the machine does is not the page's stutter.
+    const cdp = await page.context().newCDPSession(page);
+    await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
+    const spent = async () => (await cdp.send('Performance.getMetrics')).metrics.find((m) => m.name === 'TaskDuration').value * 1000;
+    const frames = 60;
+    const before = await spent();
+    await page.evaluate(async (n) => {
       const box = document.querySelector('.virtual');
-      const spent = [];
-      for (let i = 0; i < 60; i++) {
-        await new Promise(requestAnimationFrame);
-        const at = performance.now();
+      for (let i = 0; i < n; i++) {
         box.scrollTop = i * 900;
-        await new Promise((r) => setTimeout(r, 0));
-        document.body.getBoundingClientRect();
-        spent.push(performance.now() - at);
+        await new Promise(requestAnimationFrame);
       }
-      return spent.sort((a, b) => a - b);
-    });
-    const median = worst[30];
-    console.error(`a scrolled frame: median ${median.toFixed(1)} ms, worst ${worst.at(-1).toFixed(1)} ms`);
-    assert.ok(median < 50, `a frame takes ${median} ms`);
+    }, frames);
+    const each = (await spent()) - before;
+    console.error(`a scrolled frame: ${(each / frames).toFixed(1)} ms`);
+    assert.ok(each > 0 && each / frames < 50, `a frame takes ${each / frames} ms`);
     await page.evaluate(() => { document.querySelector('.virtual').scrollTop = 1e9; });
     await page.locator('.vm-row', { hasText: 'machine 1999' }).waitFor();
     await page.keyboard.press('/');

@@ -81,8 +81,13 @@ def test_a_machine_from_its_disc_to_its_end(daemon, api, tmp_path):
     daemon is started anew beneath the page."""
     disc = tmp_path / "hello.img"
     disc.write_bytes(bootdisc.image("Serai: this machine was made of a disk image. Press keys: "))
-    guest = guests.Guest(daemon, api, "tiny")
-    guest.start_up().raw.close()
+    guest = guests.Guest(daemon, api, "shop")
+    guest.call("set_name_description", "The shop as customers see it")
+    guest.call("set_tags", ["production", "web"])
+    guest.add_disk(8 << 30)
+    guest.start()
+    with guest.serial() as line:
+        line.expect("^SERAI_TINY_UP\r$", LIMIT)
 
     def uploaded():
         """What the page sent is what the disk holds."""
@@ -106,7 +111,7 @@ def test_a_machine_from_its_disc_to_its_end(daemon, api, tmp_path):
         assert len(made["snapshots"]) == 1
         guest.api = again
         guest.call("hard_shutdown")
-        for name in ("tiny", "from disc"):
+        for name in ("shop", "from disc"):
             (ref,) = again.call("VM.get_by_name_label", name)
             assert again.call("VM.get_power_state", ref) == "Halted"
 

@@ -7,7 +7,7 @@ import { ApiError, login, logout, may, resume, rpc, session } from './api';
 import { ago, percent } from './format';
 import type { Ref, Task } from './model';
 import { NewVm } from './newvm';
-import { HOST_TABS, HostPage, NETWORK_TABS, NetworkPage, newNetwork, People, POOL_TABS, PoolPage, SR_TABS, SrPage, TemplatePage, VmList } from './pages';
+import { HOST_TABS, HostPage, NETWORK_TABS, NetworkPage, newNetwork, newStorage, People, POOL_TABS, PoolPage, SR_TABS, SrPage, TemplatePage, VmList } from './pages';
 import { go, href, route } from './route';
 import { attempt, failures, notice, paneOpen, titles } from './run';
 import { filtered, search } from './search';
@@ -133,7 +133,9 @@ function Tree(): JSX.Element {
               {loose.length > 0 && <Branch id="loose" label="Not running" icon="vm" to={href('vms')} count={loose.length} current={r.kind === 'vms'}><VmLeaves entries={loose} /></Branch>}
             </>
           ) : [...groups()].map(([name, list]) => <Branch key={name} id={`${view.value}:${name}`} label={name === '—' ? (view.value === 'tag' ? 'Without a tag' : 'Without a folder') : name} icon={view.value} count={list.length}><VmLeaves entries={list} /></Branch>)}
-          <Branch id="srs" label="Storage" icon="sr" to={href('pool', '', 'disks')} count={srs.value.length}>{srs.value.map(([ref, s]) => <Leaf key={ref} to={href('sr', s.uuid)} icon="sr" label={s.name_label} current={is('sr', s.uuid)} />)}</Branch>
+          <Branch id="srs" label="Storage" icon="sr" to={href('pool', '', 'disks')} count={srs.value.length}>{srs.value.map(([ref, s]) => <Leaf key={ref} to={href('sr', s.uuid)} icon="sr" label={s.name_label} current={is('sr', s.uuid)} />)}
+            {may('SR.create') && <li role="treeitem" aria-selected={false}><button type="button" class="tree-line leaf add" onClick={newStorage}><Icon name="plus" /><span>New storage…</span></button></li>}
+          </Branch>
           <Branch id="networks" label="Networks" icon="network" to={href('pool', '', 'network')} count={networks.value.length}>
             {networks.value.map(([ref, n]) => <Leaf key={ref} to={href('network', n.uuid)} icon="network" label={n.name_label} current={is('network', n.uuid)} />)}
             {may('network.create') && <li role="treeitem" aria-selected={false}><button type="button" class="tree-line leaf add" onClick={newNetwork}><Icon name="plus" /><span>New network…</span></button></li>}

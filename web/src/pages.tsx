@@ -6,6 +6,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { ACTIONS, simple, whyNot } from './actions';
 import { getText, may, rpc, session } from './api';
+import { auditRows, type AuditRecord } from './audit';
 import { arg } from './copyas';
 import { ago, bytes, percent, when } from './format';
 import { History } from './history';
@@ -61,12 +62,16 @@ export function VmList({ entries, title }: { entries: Entry<Vm>[]; title: string
 }
 
 /* Pool and host */
-function HostCard({ entry: [, host] }: { entry: Entry<Host> }): JSX.Element {
+function HostCard({ entry: [ref, host] }: { entry: Entry<Host> }): JSX.Element {
   const m = db.host_metrics.get(host.metrics);
   const used = m ? m.memory_total - m.memory_free : 0;
   const running = vms.value.filter(([, v]) => v.power_state === 'Running').length;
   return (
-    <Card title={host.name_label} actions={<a href={href('host', host.uuid)}>Open</a>}>
+    <Card title={host.name_label} actions={<>
+      {host.enabled
+        ? <Button why={may('host.disable') ? '' : 'Your role does not allow host.disable.'} onClick={() => { confirmThen(`Maintenance of ${host.name_label}`, 'No machine can be started on it until maintenance ends. Machines that run go on.', 'Begin maintenance', () => void attempt('Maintenance', () => rpc('host.disable', ref))); }}>Maintenance…</Button>
+        : <Button why={may('host.enable') ? '' : 'Your role does not allow host.enable.'} onClick={() => void attempt('End maintenance', () => rpc('host.enable', ref))}>End maintenance</Button>}
+      <a href={href('host', host.uuid)}>Open</a></>}>
       <Facts rows={[
         ['State', <State value={host.enabled ? (m?.live === false ? 'Unreachable' : 'Enabled') : 'Maintenance'} />],
         ['Address', host.address || '—'],
@@ -199,23 +204,21 @@ export function Alerts({ few }: { few?: boolean }): JSX.Element {
   );
 }
 
-interface AuditRecord { n: number; time: string; kind: string; user?: string; call?: string; name?: string; address?: string; outcome?: string; error?: string }
-
 function Audit(): JSX.Element {
   const [rows, setRows] = useState<AuditRecord[] | null>(null);
   const load = (): void => {
     const since = new Date(Date.now() - 86400e3).toISOString().slice(0, 19) + 'Z';
     void attempt('Audit log', async () => {
       const text = await getText(`/audit_log?format=json&since=${encodeURIComponent(since)}`);
-      setRows(text.split('\n').filter(Boolean).map((l) => JSON.parse(l.slice(l.indexOf('{'))) as AuditRecord).reverse().slice(0, 500));
+      setRows(auditRows(text.split('\n').filter(Boolean).map((l) => JSON.parse(l.slice(l.indexOf('{'))) as AuditRecord)).slice(0, 500));
     });
   };
   useEffect(load, []);
   return (
     <Card title="Audit log of the last day" wide actions={<><Button onClick={load}>Refresh</Button><a class="button" href="/audit_log?format=json" download="audit.jsonl">Download all</a></>}>
       {!rows ? <Empty>Reading…</Empty> : <Table label="Audit log" rows={rows} keyOf={(r) => String(r.n)} columns={[
-        { head: '#', num: true, cell: (r) => r.n }, { head: 'Time', cell: (r) => new Date(r.time).toLocaleString() }, { head: 'Kind', cell: (r) => r.kind }, { head: 'User', cell: (r) => r.user ?? '' },
-        { head: 'Call', cell: (r) => <code>{r.call ?? ''}</code> }, { head: 'Object', cell: (r) => r.name ?? '' }, { head: 'From', cell: (r) => r.address ?? '' }, { head: 'Outcome', cell: (r) => r.error ?? r.outcome ?? '' },
+        { head: '#', num: true, cell: (r) => r.n }, { head: 'Time', cell: (r) => new Date(r.time).toLocaleString() }, { head: 'User', cell: (r) => r.user ?? '' },
+        { head: 'Call', cell: (r) => <code>{r.call ?? ''}</code> }, { head: 'Object', cell: (r) => (r.object ? `${r.object.class} ${r.object.name}` : '') }, { head: 'From', cell: (r) => r.address ?? '' }, { head: 'Outcome', cell: (r) => (r.error ? <span class="error">{r.error[0]}</span> : r.outcome ?? '') },
       ]} />}
     </Card>
   );
@@ -297,14 +300,14 @@ export function SrPage({ entry: [ref, sr], tab }: { entry: Entry<Sr>; tab: strin
         { head: 'Size', num: true, cell: ([, v]) => bytes(v.virtual_size) }, { head: 'Taken', num: true, cell: ([, v]) => bytes(v.physical_utilisation) },
         { head: 'Kind', cell: ([, v]) => (v.is_a_snapshot ? 'snapshot' : v.type) },
         { head: 'Used by', cell: ([, v]) => v.VBDs.map((b) => db.vm.get(db.vbd.get(b)?.VM)).filter((x) => x !== undefined).map((x) => <a key={x.uuid} href={href('vm', x.uuid)}>{x.name_label} </a>) },
-        { head: '', cell: ([r, v]) => <div class="row"><Button why={whyNot('resize', 'VDI.resize', v)} onClick={() => { askResize(r); }}>Grow…</Button><Button kind="danger" why={v.VBDs.length > 0 ? 'Machines use it: detach it first.' : whyNot('destroy', 'VDI.destroy', v)} onClick={() => { confirmThen(`Delete ${v.name_label || 'disk'}`, `The disk and its ${bytes(v.virtual_size)} of data are deleted and cannot be brought back.`, 'Delete', () => void attemptTask(`Delete ${v.name_label}`, simple('VDI.destroy', 'vdi-destroy', arg(r, `uuid=${v.uuid}`)))); }}>Delete…</Button></div> },
+        { head: '', cell: ([r, v]) => <div class="row">{may('http/get_export_raw_vdi') && !v.is_a_snapshot && sr.content_type !== 'iso' && v.VBDs.length === 0 && <a class="button" href={`/export_raw_vdi?format=vhd&vdi=${encodeURIComponent(r)}`} download={`${v.name_label || v.uuid}.vhd`}>Export</a>}<Button why={whyNot('resize', 'VDI.resize', v)} onClick={() => { askResize(r); }}>Grow…</Button><Button kind="danger" why={v.VBDs.length > 0 ? 'Machines use it: detach it first.' : whyNot('destroy', 'VDI.destroy', v)} onClick={() => { confirmThen(`Delete ${v.name_label || 'disk'}`, `The disk and its ${bytes(v.virtual_size)} of data are deleted and cannot be brought back.`, 'Delete', () => void attemptTask(`Delete ${v.name_label}`, simple('VDI.destroy', 'vdi-destroy', arg(r, `uuid=${v.uuid}`)))); }}>Delete…</Button></div> },
       ]} />}
     </Card>
   );
   if (tab === 'disks') return list;
   return (
     <div class="cards">
-      <Card title="Repository"><Facts rows={[['Type', sr.type], ['Holds', sr.content_type === 'iso' ? 'ISO images' : 'disks'], ['Shared', sr.shared ? 'yes' : 'no'], ['Physical', sr.physical_size > 0 ? <><Bar value={percent(sr.physical_utilisation, sr.physical_size)} label="In use" /> {bytes(sr.physical_utilisation)} of {bytes(sr.physical_size)}</> : 'not measured yet'], ['Promised to disks', bytes(sr.virtual_allocation)], ['UUID', <code>{sr.uuid}</code>]]} /></Card>
+      <Card title="Repository" actions={<SrActions entry={[ref, sr]} />}><Facts rows={[['Type', sr.type], ['Holds', sr.content_type === 'iso' ? 'ISO images' : 'disks'], ['Shared', sr.shared ? 'yes' : 'no'], ['Physical', sr.physical_size > 0 ? <><Bar value={percent(sr.physical_utilisation, sr.physical_size)} label="In use" /> {bytes(sr.physical_utilisation)} of {bytes(sr.physical_size)}</> : 'not measured yet'], ['Promised to disks', bytes(sr.virtual_allocation)], ['UUID', <code>{sr.uuid}</code>]]} /></Card>
       {list}
     </div>
   );
@@ -334,6 +337,38 @@ export function newNetwork(): void {
       </form>
     );
   });
+}
+
+export function newStorage(): void {
+  const o = { kind: 'file', name: '', location: '', host: hosts.value[0]?.[0] ?? '' };
+  openDialog('New storage', (close) => (
+    <form onSubmit={(e) => {
+      e.preventDefault();
+      close();
+      void attemptTask(`New storage ${o.name}`, simple('SR.create', 'sr-create', arg(o.host, `host-uuid=${db.host.get(o.host)?.uuid ?? ''}`), arg({ location: o.location, ...(o.kind === 'iso' ? { legacy_mode: 'true' } : {}) }, `device-config:location=${o.location}`), arg('0'), arg(o.name, `name-label=${o.name}`), arg(''), arg(o.kind, `type=${o.kind}`), arg(o.kind === 'iso' ? 'iso' : 'user', `content-type=${o.kind === 'iso' ? 'iso' : 'user'}`), arg(false), arg({})));
+    }}>
+      <Field label="Holds"><select onChange={(e) => { o.kind = e.currentTarget.value; }}><option value="file">Disks, in a folder of the host</option><option value="iso">ISO images, in a folder of the host</option></select></Field>
+      <Field label="Name"><input required onInput={(e) => { o.name = e.currentTarget.value; }} /></Field>
+      <Field label="Folder" hint="A whole path on the host, as /srv/isos. It must exist and the daemon must be allowed to use it."><input required pattern="/.*" onInput={(e) => { o.location = e.currentTarget.value; }} /></Field>
+      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Create</Button></footer>
+    </form>
+  ));
+}
+
+function SrActions({ entry: [ref, sr] }: { entry: Entry<Sr> }): JSX.Element {
+  const pool = poolEntry.value;
+  const isDefault = pool?.[1].default_SR === ref;
+  return (
+    <>
+      {sr.content_type !== 'iso' && <Button why={isDefault ? 'It is the default already.' : may('pool.set_default_SR') ? '' : 'Your role does not allow pool.set_default_SR.'} onClick={() => { if (pool) void attempt('Default storage', () => rpc('pool.set_default_SR', pool[0], ref)); }}>{isDefault ? 'Default' : 'Make default'}</Button>}
+      <Button kind="danger" why={may('SR.forget') ? '' : 'Your role does not allow SR.forget.'} onClick={() => {
+        confirmThen(`Forget ${sr.name_label}`, `${sr.name_label} and the ${sr.VDIs.length} images in it vanish from the pool. Nothing is deleted: its files stay where they are.`, 'Forget', () => void attempt(`Forget ${sr.name_label}`, async () => {
+          for (const p of sr.PBDs) if (db.pbd.get(p)?.currently_attached) await rpc('PBD.unplug', p);
+          await rpc('SR.forget', ref);
+        }));
+      }}>Forget…</Button>
+    </>
+  );
 }
 
 /* A template is a machine that is never started. */

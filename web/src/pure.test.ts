@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { auditRows } from './audit';
 import { arg, asApi, asCommand, asCurl, shellQuote } from './copyas';
 import { bytes, duration, parseBytes, parseDate, percent } from './format';
 import { matches, parseQuery, type Searchable } from './query';
@@ -60,4 +61,12 @@ void test('measurements become columns, oldest first, with gaps', () => {
   assert.deepEqual(disk?.series[0]?.values, [57, 100]);
   assert.deepEqual(disk?.series[1]?.values, [null, null]);
   assert.deepEqual(total([], 2), [null, null]);
+});
+
+void test('the audit log’s intents get their outcomes', () => {
+  const rows = auditRows([
+    { n: 1, time: '', kind: 'session', call: 'session.login', outcome: 'done' }, { n: 2, time: '', kind: 'intent', call: 'VM.start' },
+    { n: 3, time: '', kind: 'intent', call: 'VM.pause' }, { n: 4, time: '', kind: 'outcome', of: 2, outcome: 'failed', error: ['VM_BAD_POWER_STATE'] },
+  ]);
+  assert.deepEqual(rows.map((r) => [r.n, r.outcome, r.error?.[0]]), [[3, 'under way', undefined], [2, 'failed', 'VM_BAD_POWER_STATE'], [1, 'done', undefined]]);
 });

@@ -11,7 +11,7 @@ import { History } from './history';
 import type { Ref, Vm } from './model';
 import { go, href } from './route';
 import { attempt, attemptTask, notice, runTask } from './run';
-import { db, networks, srs, type Entry } from './store';
+import { db, networks, srs, vms, type Entry } from './store';
 import { Button, Card, confirmThen, CopyAs, Empty, Facts, Field, Icon, Menu, openDialog, State, Table } from './ui';
 
 const Charts = lazy(() => import('./chart').then((m) => m.Charts));
@@ -369,10 +369,25 @@ export function Settings({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Elemen
         <label class="check"><input type="checkbox" checked={vm.other_config['auto_poweron'] === 'true'} disabled={!may('VM.set_other_config')} onChange={(e) => { const on = e.currentTarget.checked; set('Start with the host', () => rpc('VM.set_other_config', ref, { ...vm.other_config, auto_poweron: String(on) })); }} /> Start with the host</label>
       </Card>
       <Card title="Custom fields">
-        <Table label="Custom fields" keyOf={([k]) => k} rows={Object.entries(vm.other_config)} columns={[{ head: 'Key', cell: ([k]) => <code>{k}</code> }, { head: 'Value', cell: ([, v]) => v }]} />
+        <Table label="Custom fields" keyOf={([k]) => k} rows={Object.entries(vm.other_config)} columns={[
+          { head: 'Key', cell: ([k]) => <code>{k}</code> }, { head: 'Value', cell: ([, v]) => v },
+          { head: '', cell: ([k]) => <Button kind="quiet" label={`Remove ${k}`} why={may('VM.remove_from_other_config') ? '' : 'Your role does not allow VM.remove_from_other_config.'} onClick={() => { set(k, () => rpc('VM.remove_from_other_config', ref, k)); }}><Icon name="close" /></Button> },
+        ]} />
+        <p><Button why={may('VM.add_to_other_config') ? '' : 'Your role does not allow VM.add_to_other_config.'} onClick={() => { askCustomField([ref, vm]); }}><Icon name="plus" />Add field…</Button></p>
       </Card>
     </div>
   );
+}
+
+function askCustomField([ref, vm]: Entry<Vm>): void {
+  let key = '', value = '';
+  openDialog(`A custom field of ${vm.name_label}`, (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); void attempt(`Custom field ${key}`, () => rpc('VM.add_to_other_config', ref, key, value)); }}>
+      <Field label="Key"><input required onInput={(e) => { key = e.currentTarget.value; }} /></Field>
+      <Field label="Value"><input onInput={(e) => { value = e.currentTarget.value; }} /></Field>
+      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Add</Button></footer>
+    </form>
+  ));
 }
 
 async function setCpus(ref: Ref, vm: Vm, n: number): Promise<void> {
@@ -381,6 +396,19 @@ async function setCpus(ref: Ref, vm: Vm, n: number): Promise<void> {
 }
 
 const setMemory = (ref: Ref, vm: Vm, n: number): Promise<unknown> => rpc('VM.set_memory_limits', ref, Math.min(vm.memory_static_min, n), n, n, n);
+
+/** The machine's charts, beside those of another one when one is chosen. */
+function Performance({ vm }: { vm: Vm }): JSX.Element {
+  const [other, setOther] = useState('');
+  const with_ = vms.value.find(([, v]) => v.uuid === other);
+  return (
+    <div>
+      <div class="compare"><Field label="Compare with"><select value={other} onChange={(e) => { setOther(e.currentTarget.value); }}><option value="">(nothing)</option>{vms.value.filter(([, v]) => v.uuid !== vm.uuid).slice(0, 500).map(([r, v]) => <option key={r} value={v.uuid}>{v.name_label}</option>)}</select></Field></div>
+      {with_ ? <div class="sides"><section aria-label={vm.name_label}><h2>{vm.name_label}</h2><Later><Charts uuid={vm.uuid} host={false} /></Later></section><section aria-label={with_[1].name_label}><h2>{with_[1].name_label}</h2><Later><Charts key={other} uuid={other} host={false} /></Later></section></div>
+        : <Later><Charts uuid={vm.uuid} host={false} /></Later>}
+    </div>
+  );
+}
 
 export function Access(): JSX.Element {
   return <Card title="Access" wide><p>Roles are given for the whole pool: users, groups and tokens are on the <a href={href('access')}>users page</a>. A token can be limited to single objects.</p></Card>;
@@ -392,7 +420,7 @@ export function VmPage({ entry, tab }: { entry: Entry<Vm>; tab: string }): JSX.E
   const vm = entry[1];
   switch (tab) {
     case 'console': return <Consoles vm={vm} />;
-    case 'performance': return <Later><Charts uuid={vm.uuid} host={false} /></Later>;
+    case 'performance': return <Performance vm={vm} />;
     case 'disks': return <Disks entry={entry} />;
     case 'network': return <Nics entry={entry} />;
     case 'snapshots': return <Snapshots entry={entry} />;
