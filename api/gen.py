@@ -444,6 +444,12 @@ def sentences(schema):
         yield "class " + cls.name, cls.doc
         for item in cls.fields + cls.explicit:
             yield "%s.%s" % (cls.name, item.name), item.doc
+        for c in cls.explicit:
+            for p in c.params:
+                yield "%s.%s, %s" % (cls.name, c.name, p.name), p.doc
+    names = {p.name for cls in schema.classes.values() for c in cls.explicit for p in c.params}
+    for name in schema.param_docs:
+        yield "parameter %s in params.py: there is none" % name, name.split(".")[-1] in names
     for e in schema.errors.values():
         yield "error " + e.code, e.doc
 

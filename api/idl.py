@@ -140,6 +140,7 @@ class Schema:
         self.audit = Node(writes=[], reads=[], sessions=[], frees=[])
         self.secret = Node(params=[], fields=[], keys=[])
         self.commands = {}
+        self.param_docs = {}
 
     # What the schema files may call at their top level.
 
@@ -183,6 +184,9 @@ class Schema:
 
     def AUDIT(self, writes, reads, sessions, frees):
         self.audit = Node(writes=writes, reads=reads, sessions=sessions, frees=frees)
+
+    def PARAMS(self, sentences):
+        self.param_docs.update(sentences)
 
     def SECRET(self, params, fields, keys):
         self.secret = Node(params=params, fields=fields, keys=keys)
@@ -389,9 +393,21 @@ class Checker:
 VOCABULARY = {n: globals()[n] for n in (
     "RO", "CTOR", "RW", "NULL", "Void", "String", "Int", "Float", "Bool", "DateTime", "EventBatch",
     "AnyRecord", "Enum", "Ref", "Record", "Set", "RefSet", "Map", "Option", "V", "F", "P", "Call")}
-TOP = ("EnumDef", "Class", "E", "NOT_YET", "ABSENT", "AUDIT", "SECRET", "COMMANDS")
+TOP = ("EnumDef", "Class", "E", "NOT_YET", "ABSENT", "AUDIT", "SECRET", "COMMANDS", "PARAMS")
 LITERAL = (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Set, ast.Name, ast.Load, ast.Call,
            ast.keyword, ast.UnaryOp, ast.USub)
+
+
+def param_doc(schema, cls, call, p):
+    """What params.py says, else what follows from the type or from the field of that name."""
+    fields = {f.name: f for f in cls.fields}
+    own = schema.param_docs.get("%s.%s.%s" % (cls.name, call.name, p.name))
+    field = fields.get(p.name) or (p.name == "value" and next(
+        (fields[call.name[len(start):]] for start in ("set_", "add_to_", "remove_from_", "add_") if call.name.startswith(start)
+         and call.name[len(start):] in fields), None))
+    if own or (p.type.kind != "ref" and not field):
+        return own or schema.param_docs.get(p.name, "")
+    return field.doc if field else "The %s." % p.type.name
 
 
 def run_file(schema, path):
@@ -420,6 +436,8 @@ def load(directory=HERE):
         for c in cls.explicit:
             if c.async_ is None:
                 c.async_ = cls.async_ and not c.name.startswith("get_") and c.session
+            for p in c.params:
+                p.doc = p.doc or param_doc(schema, cls, c, p)
         cls.calls = sorted(list(implicit_calls(cls)) + cls.explicit, key=lambda c: c.name)
         ops = [f.type.elem.name for f in cls.fields if f.name == "current_operations"]
         for c in cls.calls:
