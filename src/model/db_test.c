@@ -173,8 +173,11 @@ TEST(all_encoded_follow_the_records)
     check_all_names("first 2nd three ");
     tx = tx_begin(&test_who);
     tx_destroy(tx, &b);
+    AUTO(free_str) char *without = all_names(ENC_JSON); /* made before b is freed */
+    CHECK_STR(without, "first three ");
     commit(tx);
-    check_all_names("first three ");
+    rename_vm(&c, "third");
+    check_all_names("first third ");
     db_close();
 }
 
