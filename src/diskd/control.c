@@ -237,6 +237,8 @@ static void add_stats(struct buf *b, const struct export_cmd *x)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
         buf_addf(b, "%s=%llu\n", rows[i].key, (unsigned long long)rows[i].value);
+    if (x->merging)
+        buf_addf(b, "merged=%llu\n", (unsigned long long)x->merged_bytes);
     buf_addf(b, "backend=%s\n", x->backend);
     buf_addf(b, "stopped=%s\n", x->stopped ? strerrorname_np(x->stopped) : "no");
 }
@@ -292,6 +294,8 @@ static void run_phase(struct request *r, enum phase phase)
         struct export_cmd *x = &r->part[i].cmd;
         err_done(&x->err);
         x->verb = phase == PHASE_ONE || phase == PHASE_WORK ? r->work : verbs[phase];
+        if (phase == PHASE_PREPARE && r->work == EXPORT_UNLINK)
+            x->verb = EXPORT_OPEN_PARENT;
         x->path = r->part[i].path;
         x->done = cmd_done;
         x->arg = r;
@@ -413,6 +417,23 @@ static void do_resize(struct request *r, struct control_message *m)
         run_phase(r, PHASE_HOLD);
 }
 
+static void do_relink(struct request *r, struct control_message *m)
+{
+    const char *id = take_value(m, "id"), *path = take_value(m, "path");
+
+    r->work = EXPORT_UNLINK;
+    if (!id || !path)
+        IGNORE(bad(&r->err, "relink needs id and path"));
+    else
+        r->part[0].entry = find(r->control, id, &r->err);
+    if (r->err.code || nothing_left(m, &r->err) < 0) {
+        reply(r, NULL);
+        return;
+    }
+    r->part[0].path = str_dup(path);
+    run_phase(r, PHASE_PREPARE);
+}
+
 static void do_snapshot(struct request *r, const struct control_message *m)
 {
     r->work = EXPORT_PUSH;
@@ -442,10 +463,9 @@ static void run_message(struct control *c, struct client *k, struct control_mess
         const char *verb;
         enum export_verb work;
     } simple[] = {
-        { "close", EXPORT_STOP },
-        { "flush", EXPORT_FLUSH },
-        { "stats", EXPORT_STATS },
-        { "resume", EXPORT_RESUME },
+        { "close", EXPORT_STOP },  { "flush", EXPORT_FLUSH },
+        { "stats", EXPORT_STATS }, { "resume", EXPORT_RESUME },
+        { "merge", EXPORT_MERGE }, { "merge-stop", EXPORT_MERGE_STOP },
     };
 
     bool group = str_eq(m->verb, "snapshot");
@@ -467,6 +487,8 @@ static void run_message(struct control *c, struct client *k, struct control_mess
         do_snapshot(r, m);
     } else if (str_eq(m->verb, "resize")) {
         do_resize(r, m);
+    } else if (str_eq(m->verb, "relink")) {
+        do_relink(r, m);
     } else if (str_eq(m->verb, "quit")) {
         reply(r, NULL);
         control_quit(c);

@@ -11,9 +11,22 @@
 #include "base/mem.h"
 #include "diskd/disk_priv.h"
 
-static void end_request(struct disk *d, struct disk_req *r)
+static bool is_write(const struct disk_req *r)
+{
+    return r->kind == DISK_WRITE || r->kind == DISK_ZERO;
+}
+
+void disk_ended(struct disk *d, const struct disk_req *r)
 {
     d->n_active--;
+    if (is_write(r) && --d->n_writing[r->epoch] == 0 && d->merge
+        && r->epoch != d->write_epoch)
+        disk_merge_drained(d);
+}
+
+static void end_request(struct disk *d, struct disk_req *r)
+{
+    disk_ended(d, r);
     if (r->error)
         d->stats.errors++;
     r->done(r);
@@ -31,11 +44,11 @@ static void stop_request(struct disk *d, struct disk_req *r)
     int error = r->error;
     bool first = d->stop_error == 0;
 
-    d->n_active--;
+    disk_ended(d, r);
     r->error = 0;
     r->pos = 0;
     r->n_extents = 0;
-    r->planned = false;
+    r->planned = r->main_ended = false;
     list_add_tail(&d->stopped, &r->link);
     d->stop_error = error;
     if (first && d->stop_fn)
@@ -44,11 +57,14 @@ static void stop_request(struct disk *d, struct disk_req *r)
 }
 
 /* All of it is planned, or it failed; its pieces have ended. */
-static void finish(struct disk *d, struct disk_req *r)
+void disk_finish(struct disk *d, struct disk_req *r)
 {
+    r->main_ended = true;
+    if (r->twin) /* comes again */
+        return;
     if (r->error && stops(d, r->error))
         stop_request(d, r);
-    else if (!r->error && r->fua && (r->kind == DISK_WRITE || r->kind == DISK_ZERO))
+    else if (!r->error && r->fua && is_write(r))
         disk_flush_join(d, r);
     else
         end_request(d, r);
@@ -81,7 +97,7 @@ static void fail(struct disk *d, struct disk_req *r, int error)
         r->error = error;
     r->planned = true;
     if (r->n_pieces == 0)
-        finish(d, r);
+        disk_finish(d, r);
 }
 
 void disk_fail_waiting(struct disk *d, enum wait_for why, uint32_t unit, int error)
@@ -118,7 +134,7 @@ static void end_piece(struct disk *d, struct piece *p)
     if (--d->inflight[epoch] == 0 && epoch != d->epoch)
         disk_flush_left(d);
     if (r->planned && r->n_pieces == 0)
-        finish(d, r);
+        disk_finish(d, r);
 }
 
 static void io_done(struct aio_op *op, int64_t res)
@@ -196,7 +212,11 @@ static enum vhd_plan plan(struct disk *d, struct disk_req *r, uint64_t *len,
     switch (r->kind) {
     case DISK_READ: return vhd_plan_read(d->chain, at, len, segs, max, n);
     case DISK_WRITE: return vhd_plan_write(d->chain, at, len, segs, max, n, NULL);
-    default: return vhd_plan_zero(d->chain, at, len, segs, max, n, NULL);
+    default:
+        if (d->no_drop) /* never all of a unit */
+            *len = MIN(*len, vhd_map_sectors(d->chain, (uint32_t)(at >> VHD_UNIT_SHIFT)) / 2
+                                 * VHD_SECTOR);
+        return vhd_plan_zero(d->chain, at, len, segs, max, n, NULL);
     }
 }
 
@@ -302,12 +322,12 @@ void disk_run(struct disk *d, struct disk_req *r)
     if (r->kind == DISK_WRITE)
         disk_fetch_ahead(d);
     if (r->n_pieces == 0)
-        finish(d, r);
+        disk_finish(d, r);
 }
 
 static int check(const struct disk *d, const struct disk_req *r)
 {
-    bool writes = r->kind == DISK_WRITE || r->kind == DISK_ZERO;
+    bool writes = is_write(r);
 
     if (writes && !disk_writable(d))
         return EROFS;
@@ -339,11 +359,19 @@ static void count(struct disk *d, const struct disk_req *r)
     }
 }
 
-static void begin(struct disk *d, struct disk_req *r)
+void disk_begin(struct disk *d, struct disk_req *r)
 {
+    if (d->merge && disk_merge_waits(d, r))
+        return;
     d->n_active++;
     d->n_begun++;
+    if (is_write(r)) {
+        r->epoch = (uint8_t)d->write_epoch;
+        d->n_writing[r->epoch]++;
+    }
     int error = check(d, r);
+    if (!error && d->merge && is_write(r))
+        disk_merge_double(d, r);
     if (error) {
         r->error = error;
         end_request(d, r);
@@ -359,17 +387,18 @@ void disk_submit(struct disk *d, struct disk_req *r)
     r->error = 0;
     r->pos = 0;
     r->n_pieces = 0;
-    r->planned = false;
+    r->planned = r->main_ended = false;
+    r->twin = NULL;
     r->n_extents = 0;
     list_init(&r->link);
     count(d, r);
     if (d->held || d->holding)
         list_add_tail(&d->queue, &r->link);
     else
-        begin(d, r);
+        disk_begin(d, r);
 }
 
-static void begin_all(struct disk *d, struct list *from)
+void disk_begin_all(struct disk *d, struct list *from)
 {
     struct list mine = LIST_INIT(mine);
 
@@ -384,7 +413,7 @@ static void begin_all(struct disk *d, struct list *from)
         if (d->held || d->holding)
             list_add_tail(&d->queue, &r->link);
         else
-            begin(d, r);
+            disk_begin(d, r);
     }
 }
 
@@ -419,7 +448,7 @@ int disk_hold_error(const struct disk *d)
 void disk_release(struct disk *d)
 {
     d->held = false;
-    begin_all(d, &d->queue);
+    disk_begin_all(d, &d->queue);
 }
 
 void disk_changed(struct disk *d)
@@ -434,7 +463,7 @@ void disk_resume(struct disk *d)
     if (!d->stop_error)
         return;
     d->stop_error = 0;
-    begin_all(d, &d->stopped);
+    disk_begin_all(d, &d->stopped);
     if (!d->stop_error && d->stop_fn)
         d->stop_fn(d->stop_arg);
 }
@@ -449,6 +478,8 @@ void disk_give_up(struct disk *d)
         struct disk_req *r = list_entry(d->stopped.next, struct disk_req, link);
         list_remove(&r->link);
         d->n_active++;
+        if (is_write(r))
+            d->n_writing[r->epoch]++;
         r->error = error;
         end_request(d, r);
     }

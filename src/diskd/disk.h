@@ -31,7 +31,9 @@ struct disk_req {
     struct list link;
     uint64_t pos;
     uint32_t n_pieces;
-    bool planned;
+    bool planned, main_ended;
+    uint8_t epoch;
+    struct disk_twin *twin; /* the same write elsewhere, see disk_merge.c */
 };
 
 struct disk_policy {

@@ -53,7 +53,7 @@ static void answer(struct disk *d, int error)
         r->error = error;
         if (error)
             d->stats.errors++;
-        d->n_active--;
+        disk_ended(d, r);
         r->done(r);
     }
 }

@@ -89,6 +89,13 @@ struct disk {
     void *hold_arg;
     struct list queue; /* while held */
 
+    struct disk_merge *merge;
+    int merge_error;
+    int64_t merge_hold_us;
+    bool no_drop;          /* never give a block back: its place below may hold something */
+    unsigned write_epoch;  /* of the writes that begin now */
+    uint64_t n_writing[2]; /* begun and not ended, by epoch */
+
     struct list stopped;
     int stop_error;
     disk_fn stop_fn;
@@ -97,6 +104,10 @@ struct disk {
 };
 
 void disk_run(struct disk *d, struct disk_req *r);
+void disk_begin(struct disk *d, struct disk_req *r); /* also while held */
+void disk_begin_all(struct disk *d, struct list *from);
+void disk_finish(struct disk *d, struct disk_req *r);
+void disk_ended(struct disk *d, const struct disk_req *r); /* not under way any more */
 void disk_wait(struct disk *d, struct disk_req *r, enum wait_for why);
 void disk_wake(struct disk *d, enum wait_for why);
 void disk_fail_waiting(struct disk *d, enum wait_for why, uint32_t unit, int error);
@@ -108,6 +119,11 @@ void disk_fetch_done(struct disk *d);
 int disk_fetch_map(struct disk *d, uint32_t unit); /* errno of what cannot be, or 0 */
 void disk_fetch_space(struct disk *d);
 void disk_fetch_ahead(struct disk *d); /* after a write: keep room in front of it */
+
+/* disk_merge.c */
+bool disk_merge_waits(struct disk *d, struct disk_req *r); /* taken */
+void disk_merge_double(struct disk *d, struct disk_req *r);
+void disk_merge_drained(struct disk *d); /* of the writes of an epoch */
 
 /* disk_flush.c */
 void disk_flush_init(struct disk *d);

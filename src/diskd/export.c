@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "diskd/disk_io.h"
+#include "diskd/disk_merge.h"
 #include "diskd/nbd.h"
 #include "vhd/vhd_create.h"
 
@@ -38,13 +39,16 @@ struct export
     struct disk *disk;
     struct nbd *nbd;
     struct err open_err;
-    struct vhd_image *child; /* prepared */
-    struct aio_op call;      /* of the command under way; one at a time */
+    struct vhd_image *child;  /* prepared */
+    struct vhd_image *parent; /* opened anew, for UNLINK */
+    struct vhd_chain *below;  /* opened for a merge */
+    struct export_cmd *merging;
+    struct aio_op call; /* of the command under way; one at a time */
     struct export_cmd *calling;
     struct aio_op finish_op; /* of the old leaf */
     struct vhd_image *finishing;
     struct export_cmd *holding, *stopping;
-    struct export_cmd *preparing_later; /* the old leaf is being finished */
+    struct export_cmd *preparing_later, *merging_later; /* the old leaf is being finished */
     const void *owner; /* arg of the commands from PREPARE or HOLD to RELEASE */
     int64_t hold_from, hold_us, hold_max_us;
     int64_t tick_at;
@@ -90,6 +94,8 @@ static void get_stats(struct export *e, struct export_cmd *c)
     c->connections = e->nbd ? nbd_connections(e->nbd) : 0;
     c->hold_us = e->hold_us;
     c->hold_max_us = e->hold_max_us;
+    c->merging = e->merging != NULL;
+    c->merged_bytes = disk_merge_done(e->disk);
     c->backend = aio_name(e->aio);
     end_cmd(c);
 }
@@ -121,6 +127,50 @@ static int call_resize(void *arg)
     return vhd_resize(disk_chain(e->disk), e->calling->bytes, &e->calling->err);
 }
 
+static size_t layer_at(const struct vhd_chain *c, const char *path)
+{
+    for (size_t k = 1; k < c->n; k++)
+        if (str_eq(c->layer[k]->path, path))
+            return k;
+    return 0;
+}
+
+/* The files say who its parent is: what is open may name it otherwise. */
+static int call_open_parent(void *arg)
+{
+    struct export *e = arg;
+    const struct vhd_chain *c = disk_chain(e->disk);
+    size_t k = layer_at(c, e->calling->path);
+    unsigned flags = c->layer[k - 1]->kind == VHD_KIND_RAW ? VHD_OPEN_RAW : 0;
+
+    return vhd_image_open(&disk_io, c->layer[k - 1]->path, flags, &e->parent,
+                          &e->calling->err);
+}
+
+/* The header of the leaf is ours to write; that of another layer its merger's. */
+static int call_unlink(void *arg)
+{
+    struct export *e = arg;
+    const struct vhd_chain *c = disk_chain(e->disk);
+    struct vhd_image *leaf = vhd_chain_leaf(c);
+
+    if (layer_at(c, e->calling->path) != c->n - 2 || !leaf->writable)
+        return 0;
+    return vhd_reparent(leaf, e->parent, &e->calling->err);
+}
+
+static int call_open_below(void *arg)
+{
+    struct export *e = arg;
+    const struct vhd_chain *c = disk_chain(e->disk);
+    struct err *err = &e->calling->err;
+
+    if (vhd_chain_open(&disk_io, c->layer[c->n - 2]->path, VHD_OPEN_WRITE, &e->below, err)
+        < 0)
+        return -1;
+    return e->below->bytes < c->bytes ? vhd_resize(e->below, c->bytes, err) : 0;
+}
+
 static int call_finish(void *arg)
 {
     struct export *e = arg;
@@ -139,12 +189,65 @@ static int call_drop(void *arg)
     return 0;
 }
 
+/* What was opened anew takes the place of its old self, and the layer above it goes. */
+static void unlinked(struct export *e, struct export_cmd *c)
+{
+    struct vhd_chain *chain = disk_chain(e->disk);
+    size_t k = layer_at(chain, c->path);
+    struct vhd_image *layer = chain->layer[k], *below = chain->layer[k - 1];
+
+    if (c->err.code || vhd_chain_drop(chain, k, &c->err) < 0)
+        return;
+    chain->layer[k - 1] = TAKE(e->parent);
+    vhd_image_close(layer);
+    vhd_image_close(below);
+    disk_changed(e->disk);
+}
+
+static void merged(void *arg)
+{
+    struct export *e = arg;
+    struct export_cmd *c = TAKE(e->merging);
+    int error = disk_merge_error(e->disk);
+
+    if (!error) {
+        e->hold_us = disk_merge_hold_us(e->disk);
+        e->hold_max_us = MAX(e->hold_max_us, e->hold_us);
+    }
+
+    if (error)
+        fail_cmd(c, strerrorname_np(error), "the merge did not come to its end");
+    else
+        end_cmd(c);
+}
+
+static void below_opened(struct export *e, struct export_cmd *c)
+{
+    if (!c->err.code && disk_merge_begin(e->disk, e->below, merged, e) < 0)
+        (void)vhd_io_failed(&c->err, "merging", e->path);
+    if (c->err.code) {
+        vhd_chain_close(TAKE(e->below));
+        e->merging = NULL;
+        end_cmd(c);
+        return;
+    }
+    e->below = NULL;
+    if (e->stopping)
+        disk_merge_stop(e->disk);
+}
+
 static void called(struct aio_op *op, int64_t res)
 {
     struct export *e = CONTAINER_OF(op, struct export, call);
     struct export_cmd *c = TAKE(e->calling);
 
-    if (c->verb == EXPORT_RESIZE)
+    if (c->verb == EXPORT_MERGE) {
+        below_opened(e, c);
+        return;
+    }
+    if (c->verb == EXPORT_UNLINK)
+        unlinked(e, c);
+    else if (c->verb == EXPORT_RESIZE)
         disk_changed(e->disk);
     end_cmd(c);
 }
@@ -169,6 +272,8 @@ static void finish_done(struct aio_op *op, int64_t res)
     e->finishing = NULL;
     if (e->preparing_later)
         call(e, TAKE(e->preparing_later), call_prepare);
+    else if (e->merging_later)
+        call(e, TAKE(e->merging_later), call_open_below);
 }
 
 static void push(struct export *e, struct export_cmd *c)
@@ -204,12 +309,13 @@ static void held(void *arg)
 /* One at a time: a snapshot or a resize, from its first command to RELEASE. */
 static bool own(struct export *e, struct export_cmd *c)
 {
-    if (e->stopping || !disk_writable(e->disk)) {
+    bool reader = e->owner == c->arg && e->owner; /* of UNLINK, begun with OPEN_PARENT */
+    if (e->stopping || (!disk_writable(e->disk) && !reader)) {
         fail_cmd(c, "EROFS", "it is not open for writing");
         return false;
     }
-    if (e->owner && e->owner != c->arg) {
-        fail_cmd(c, "EBUSY", "another snapshot or resize is under way");
+    if (e->merging || (e->owner && e->owner != c->arg)) {
+        fail_cmd(c, "EBUSY", "a snapshot, a resize or a merge is under way");
         return false;
     }
     e->owner = c->arg;
@@ -235,6 +341,43 @@ static void hold(struct export *e, struct export_cmd *c)
     disk_hold(e->disk, held, e);
 }
 
+/* Not having it is as good. */
+static void open_parent(struct export *e, struct export_cmd *c)
+{
+    if (e->stopping || e->merging || (e->owner && e->owner != c->arg)) {
+        fail_cmd(c, "EBUSY", "a snapshot, a resize or a merge is under way");
+        return;
+    }
+    e->owner = c->arg;
+    size_t k = layer_at(disk_chain(e->disk), c->path);
+    if (k && k == disk_chain(e->disk)->n - 1)
+        fail_cmd(c, "EINVAL", "that is the leaf");
+    else if (k && !e->finishing)
+        call(e, c, call_open_parent);
+    else if (e->finishing)
+        fail_cmd(c, "EBUSY", "a snapshot is being finished");
+    else
+        end_cmd(c);
+}
+
+static void merge(struct export *e, struct export_cmd *c)
+{
+    const struct vhd_chain *chain = disk_chain(e->disk);
+
+    if (e->stopping || e->merging || e->owner || e->calling) {
+        fail_cmd(c, "EBUSY", "another operation is under way");
+    } else if (!disk_writable(e->disk) || chain->n < 2
+               || chain->layer[chain->n - 2]->kind != VHD_KIND_DYNAMIC) {
+        fail_cmd(c, "EINVAL", "there is nothing that it could be merged into");
+    } else {
+        e->merging = c;
+        if (e->finishing)
+            e->merging_later = c;
+        else
+            call(e, c, call_open_below);
+    }
+}
+
 static void release(struct export *e, struct export_cmd *c)
 {
     if (e->owner != c->arg) { /* it had been refused */
@@ -248,6 +391,7 @@ static void release(struct export *e, struct export_cmd *c)
         e->hold_from = 0;
         disk_release(e->disk);
     }
+    vhd_image_close(TAKE(e->parent));
     if (e->child)
         call(e, c, call_drop);
     else
@@ -256,11 +400,18 @@ static void release(struct export *e, struct export_cmd *c)
 
 static void stop(struct export *e, struct export_cmd *c)
 {
+    struct export_cmd *later = e->merging_later;
+
     if (e->stopping) {
         fail_cmd(c, "EBUSY", "it is being closed already");
         return;
     }
     e->stopping = c;
+    if (e->merging_later) {
+        e->merging = e->merging_later = NULL;
+        fail_cmd(later, "ECANCELED", "the disk is being closed");
+    }
+    disk_merge_stop(e->disk);
     disk_give_up(e->disk);
     if (e->nbd)
         nbd_stop(e->nbd);
@@ -286,6 +437,18 @@ static void run_cmd(struct aio_op *op, int64_t res)
         break;
     case EXPORT_RESUME:
         disk_resume(e->disk);
+        end_cmd(c);
+        break;
+    case EXPORT_OPEN_PARENT: open_parent(e, c); break;
+    case EXPORT_UNLINK:
+        if (e->parent)
+            call(e, c, call_unlink);
+        else
+            end_cmd(c);
+        break;
+    case EXPORT_MERGE: merge(e, c); break;
+    case EXPORT_MERGE_STOP:
+        disk_merge_stop(e->disk);
         end_cmd(c);
         break;
     case EXPORT_STOP: stop(e, c); break;
@@ -416,7 +579,7 @@ static void opened_posted(void *arg)
 static bool may_end(const struct export *e)
 {
     return e->stopping && (!e->nbd || nbd_stopped(e->nbd)) && !e->calling && !e->finishing
-           && !e->owner;
+           && !e->owner && !e->merging;
 }
 
 /* Drained for the end: the thread may leave. */
@@ -440,7 +603,9 @@ static void *export_main(void *arg)
     loop_post(e->control, opened_posted, e);
     e->tick_at = clock_now_us() + TICK_US;
     while (!e->quit) {
-        aio_wait(e->aio, MAX(e->tick_at - clock_now_us(), INT64_C(0)));
+        int64_t until = MIN(e->tick_at, disk_merge_due(e->disk));
+        aio_wait(e->aio, MAX(until - clock_now_us(), INT64_C(0)));
+        disk_merge_turn(e->disk);
         if (e->nbd)
             nbd_turn(e->nbd);
         if (clock_now_us() >= e->tick_at) {

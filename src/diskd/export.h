@@ -28,9 +28,13 @@ enum export_verb {
     EXPORT_STATS,   /* stats, bytes, stopped, hold_us, depth */
     EXPORT_PREPARE, /* make the image at path as a child of the leaf and open it */
     EXPORT_HOLD,
-    EXPORT_PUSH,    /* held: what was prepared becomes the leaf */
-    EXPORT_RELEASE, /* also removes what was prepared and not pushed */
-    EXPORT_RESIZE,  /* held: to bytes */
+    EXPORT_PUSH,        /* held: what was prepared becomes the leaf */
+    EXPORT_RELEASE,     /* also removes what was prepared and not pushed */
+    EXPORT_RESIZE,      /* held: to bytes */
+    EXPORT_OPEN_PARENT, /* of the layer at path, anew: it holds what the layer does */
+    EXPORT_UNLINK, /* held: the layer at path is let go of, its child continues its parent */
+    EXPORT_MERGE,  /* the leaf into its parent, while I/O runs; done when it is over */
+    EXPORT_MERGE_STOP,
     EXPORT_RESUME,
     EXPORT_STOP, /* flush, make the image whole, end the thread; the export may be freed after it */
 };
@@ -46,6 +50,8 @@ struct export_cmd {
     const char *backend;
     int stopped;
     size_t depth, connections;
+    uint64_t merged_bytes;
+    bool merging;
     int64_t hold_us, hold_max_us; /* the last hold, the longest */
     /* export's own */
     struct aio_op op;

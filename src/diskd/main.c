@@ -3,6 +3,7 @@
  *
  *     serai-disk --nbd SOCKET [--read-only] [--plain] [--enospc stop] IMAGE
  *     serai-disk --control SOCKET | --control-fd N
+ *     serai-disk --merge all|copy|children IMAGE CHILD...    (see job.h)
  *
  * SIGTERM and SIGINT close all disks cleanly. This thread is the control thread. */
 #include <errno.h>
@@ -18,9 +19,10 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "diskd/control.h"
+#include "diskd/job.h"
 
 struct options {
-    const char *nbd, *control, *enospc, *image;
+    const char *nbd, *control, *enospc, *image, *merge;
     int64_t control_fd;
     bool has_control_fd, read_only, plain;
 };
@@ -29,7 +31,8 @@ static int usage(void)
 {
     fputs("usage: serai-disk --nbd SOCKET [--read-only] [--plain] [--enospc stop|report] "
           "IMAGE\n"
-          "       serai-disk --control SOCKET | --control-fd N\n",
+          "       serai-disk --control SOCKET | --control-fd N\n"
+          "       serai-disk --merge all|copy|children IMAGE [CHILD...]\n",
           stderr);
     return 2;
 }
@@ -41,6 +44,7 @@ static bool read_options(int argc, char **argv, struct options *o)
         { "control", required_argument, NULL, 'c' },
         { "control-fd", required_argument, NULL, 'f' },
         { "enospc", required_argument, NULL, 'e' },
+        { "merge", required_argument, NULL, 'm' },
         { "read-only", no_argument, NULL, 'r' },
         { "plain", no_argument, NULL, 'p' },
         { NULL, 0, NULL, 0 },
@@ -56,11 +60,16 @@ static bool read_options(int argc, char **argv, struct options *o)
                 return false;
             break;
         case 'e': o->enospc = optarg; break;
+        case 'm': o->merge = optarg; break;
         case 'r': o->read_only = true; break;
         case 'p': o->plain = true; break;
         default: return false;
         }
     }
+    if (o->merge)
+        return !o->nbd && !o->control && !o->has_control_fd && optind < argc
+               && (str_eq(o->merge, "all") || str_eq(o->merge, "copy")
+                   || str_eq(o->merge, "children"));
     if (o->nbd && !o->control && !o->has_control_fd && optind + 1 == argc) {
         o->image = argv[optind];
         return true;
@@ -139,6 +148,8 @@ int main(int argc, char **argv)
 
     if (!read_options(argc, argv, &o))
         return usage();
+    if (o.merge)
+        return job_merge(o.merge, argv + optind, (size_t)(argc - optind));
     if (o.control)
         fd = listen_control(o.control);
     else if (o.has_control_fd)

@@ -31,6 +31,7 @@
 #include "base/proc.h"
 #include "base/vec.h"
 #include "host/disks_control.h"
+#include "host/disks_job.h"
 #include "host/machine_dir.h"
 
 #define LIST        "list"
@@ -447,6 +448,8 @@ int disks_init(const char *runtime_dir, const char *binary, struct err *err)
 {
     self.dir = str_fmt("%s/disks", runtime_dir);
     self.binary = str_dup(binary);
+    if (disks_job_init(self.dir, binary, err) < 0)
+        return -1;
     self.loop = loop_new();
     cond_init(&changed);
     if (thread_start(&self.thread, "disks", 0, thread_main, NULL) == 0)
@@ -469,6 +472,7 @@ void disks_done(void)
     }
     mutex_unlock(&disks_lock);
     loop_free(self.loop);
+    disks_job_done();
     free_str(&self.dir);
     free_str(&self.binary);
     self.loop = NULL;
@@ -853,4 +857,66 @@ int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err
     rc = ask(e, &b, -1, &d, err);
     unclaim(e, false);
     return rc;
+}
+
+/* ---- merges: the entry is not claimed for as long as they last ----------------------------------------- */
+
+static char *served_dir(const char *vm_uuid, const char *id, char **leaf_out)
+{
+    struct entry *e = self.loop ? claim(vm_uuid, false) : NULL;
+    char *dir = NULL;
+
+    if (!e)
+        return NULL;
+    const struct disk *k = disk_of(e, id);
+    if (k) {
+        dir = path_of(e, NULL);
+        *leaf_out = str_dup(k->leaf);
+    }
+    unclaim(e, false);
+    return dir;
+}
+
+int disks_merge(const char *vm_uuid, const char *id, const struct deadline *d,
+                struct err *err)
+{
+    AUTO(buf_done) struct buf b = BUF_INIT(256);
+    AUTO(err_done) struct err why = { 0 };
+    AUTO(free_str) char *leaf = NULL;
+    AUTO(free_str) char *dir = served_dir(vm_uuid, id, &leaf);
+    struct deadline soon = deadline_in(END_US);
+
+    if (!dir)
+        return not_served(id, err);
+    buf_addf(&b, "merge\nid=%s\n", id);
+    if (disks_control_ask(dir, CONTROL, &b, -1, d, NULL, &why) == 0)
+        return 0;
+    struct pollfd p = { .fd = d->cancel_fd, .events = POLLIN };
+    if (!deadline_passed(d) && poll(&p, 1, 0) <= 0) {
+        err_move(err, &why);
+        return -1;
+    }
+    buf_clear(&b);
+    buf_addf(&b, "merge-stop\nid=%s\n", id);
+    IGNORE(disks_control_ask(dir, CONTROL, &b, -1, &soon, NULL, NULL)); /* it has died */
+    return err_set(err, ERR_TASK_CANCELLED, "");
+}
+
+int disks_relink(const char *vm_uuid, const char *id, const char *volume, struct err *err)
+{
+    AUTO(buf_done) struct buf b = BUF_INIT(8000);
+    AUTO(err_done) struct err why = { 0 };
+    AUTO(free_str) char *leaf = NULL;
+    AUTO(free_str) char *dir = served_dir(vm_uuid, id, &leaf);
+    struct deadline d = deadline_in(ASK_US);
+    const char *slash = leaf ? strrchr(leaf, '/') : NULL;
+
+    if (!dir || !slash)
+        return 0;
+    buf_addf(&b, "relink\nid=%s\npath=%.*s/%s.vhd\n", id, (int)(slash - leaf), leaf,
+             volume);
+    if (disks_control_ask(dir, CONTROL, &b, -1, &d, NULL, &why) == 0)
+        return 0;
+    err_move(err, &why);
+    return -1;
 }

@@ -55,6 +55,15 @@ int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n
                    struct err *err) MUST_CHECK;
 int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err *err)
     MUST_CHECK;
+/* Put the leaf into the image that it continues, which has no other child and takes the leaf's name, while the machine goes on.
+ * Returns when it is done. Errors: TASK_CANCELLED when d is cancelled or passed: all is as it was. */
+int disks_merge(const char *vm_uuid, const char *id, const struct deadline *d,
+                struct err *err) MUST_CHECK;
+/* The image of that name (without .vhd), whose content its parent holds too, is to be let go of: the process has not got it
+ * open any more when this returns; the header of a leaf that continued it says so. Fine if it has not got it open, or
+ * there is no such disk. */
+int disks_relink(const char *vm_uuid, const char *id, const char *volume, struct err *err)
+    MUST_CHECK;
 /* Does a process serve this machine? */
 bool disks_serves(const char *vm_uuid);
 /* The leaf that is being written through a disk, as far as it can be known now: given; NULL: no such disk. */

@@ -29,6 +29,8 @@ struct sr_volume {
 
 enum sr_format { SR_FORMAT_IMAGE, SR_FORMAT_RAW };
 
+enum sr_merge { SR_MERGE_ALL, SR_MERGE_COPY, SR_MERGE_CHILDREN };
+
 typedef void (*sr_progress_fn)(double fraction, void *arg);
 typedef bool (*sr_scan_fn)(const struct sr_volume *v, void *arg);
 
@@ -68,11 +70,13 @@ struct sr_ops {
     int (*volume_child)(const struct sr_config *sr, const char *parent, const char *child,
                         struct err *err);
     /* Put what vdi holds into its parent, which has no other child. Its children (all that there are) then continue the
-     * parent and vdi is gone; with none, the parent takes its name. Gives up with TASK_CANCELLED soon after *stop (atomic)
-     * becomes true; can be called again after that, or a crash, as long as vdi is there. */
+     * parent and vdi is gone; with none, the parent takes its name. Where others have vdi open, the halves: SR_MERGE_COPY
+     * leaves all as it is but that the parent holds the same; after it, SR_MERGE_CHILDREN for those children that nobody
+     * has open for writing. By a process of its own, killed with TASK_CANCELLED when d is cancelled; can be called again
+     * after that, or a crash, as long as vdi is there. */
     int (*volume_merge)(const struct sr_config *sr, const char *vdi,
-                        const char *const *children, size_t n, const bool *stop,
-                        struct err *err);
+                        const char *const *children, size_t n, enum sr_merge part,
+                        const struct deadline *d, struct err *err);
     /* The bytes of a volume of any kind, through its parents. Given. */
     struct sr_image *(*volume_image)(const struct sr_config *sr, const char *vdi,
                                      bool write, struct err *err);

@@ -26,6 +26,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "host/disks_job.h"
 
 #define SIZE_UNIT  (UINT64_C(2) << 20)
 #define SIZE_MAX_  (UINT64_C(1) << 60)
@@ -686,22 +687,24 @@ static int volume_child(const struct sr_config *sr, const char *parent, const ch
 }
 
 static int volume_merge(const struct sr_config *sr, const char *vdi,
-                        const char *const *children, size_t n, const bool *stop,
-                        struct err *err)
+                        const char *const *children, size_t n, enum sr_merge part,
+                        const struct deadline *d, struct err *err)
 {
-    AUTO(free_str) char *path = volume_path(sr, vdi, VHD);
+    static const char *const names[] = {
+        [SR_MERGE_ALL] = "all", [SR_MERGE_COPY] = "copy", [SR_MERGE_CHILDREN] = "children"
+    };
     AUTO(err_done) struct err why = { 0 };
-    char **paths = mem_array(n + 1, sizeof(*paths));
-    int rc;
+    struct argv args = { 0 };
 
+    argv_add(&args, "--merge");
+    argv_add(&args, names[part]);
+    argv_addf(&args, "%s/%s%s", sr->path, vdi, VHD);
     for (size_t i = 0; i < n; i++)
-        paths[i] = volume_path(sr, children[i], VHD);
-    rc = sr_vhd_merge(path, (const char *const *)paths, n, stop, &why);
+        argv_addf(&args, "%s/%s%s", sr->path, children[i], VHD);
+    int rc = disks_job(&args, d, &why);
+    argv_done(&args);
     if (rc < 0)
         IGNORE(image_failed(sr, vdi, 0, &why, err));
-    for (size_t i = 0; i < n; i++)
-        free(paths[i]);
-    free(paths);
     return rc;
 }
 

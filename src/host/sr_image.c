@@ -20,6 +20,8 @@ struct sr_image {
     int fd; /* -1: not raw */
     uint64_t bytes;
     struct vhd_chain *chain;
+    void (*closed)(void *arg);
+    void *arg;
 };
 
 struct sr_image *sr_image_raw(int fd, uint64_t bytes)
@@ -54,7 +56,15 @@ void sr_image_close(struct sr_image *i)
     close_fd(&i->fd);
     if (i->chain)
         vhd_chain_close(i->chain);
+    if (i->closed)
+        i->closed(i->arg);
     free(i);
+}
+
+void sr_image_on_close(struct sr_image *i, void (*fn)(void *arg), void *arg)
+{
+    i->closed = fn;
+    i->arg = arg;
 }
 
 void sr_image_cleanup(struct sr_image **i)

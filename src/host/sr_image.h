@@ -15,6 +15,8 @@ struct sr_image *sr_image_raw(int fd, uint64_t bytes); /* taken */
 struct sr_image *sr_image_vhd(const char *path, bool write, struct err *err) MUST_CHECK;
 void sr_image_close(struct sr_image *i); /* what was written may be lost */
 void sr_image_cleanup(struct sr_image **i);
+/* When it is closed. */
+void sr_image_on_close(struct sr_image *i, void (*fn)(void *arg), void *arg);
 /* Make what was written durable and the image whole. */
 int sr_image_finish(struct sr_image *i, struct err *err) MUST_CHECK;
 

@@ -12,6 +12,4 @@ int sr_vhd_create(const char *path, uint64_t bytes, struct err *err) MUST_CHECK;
 int sr_vhd_child(const char *parent, bool raw, const char *path, struct err *err)
     MUST_CHECK;
 int sr_vhd_resize(const char *path, uint64_t bytes, struct err *err) MUST_CHECK;
-int sr_vhd_merge(const char *path, const char *const *children, size_t n, const bool *stop,
-                 struct err *err) MUST_CHECK;
 #endif

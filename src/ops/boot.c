@@ -19,6 +19,7 @@
 #include "ops/blob.h"
 #include "ops/certificate.h"
 #include "ops/external_auth.h"
+#include "ops/gc.h"
 #include "ops/guest.h"
 #include "ops/host_config.h"
 #include "ops/host_ctx.h"
@@ -351,7 +352,7 @@ int ops_boot(struct err *err)
     if (external_auth_init(err) || rbac_init(err) || task_init(err) || blob_settle(err))
         return -1;
     (void)FAILPOINT("boot.pool");
-    if (boot_storage(err))
+    if (gc_init(err) || boot_storage(err))
         return -1;
     (void)FAILPOINT("boot.storage");
     if (host_ctx.machine->has_disks && disks_adopt(err))
@@ -366,11 +367,12 @@ int ops_boot(struct err *err)
     if (vm_nvram_settle(err) || refresh_all(err))
         return -1;
     (void)FAILPOINT("boot.adopted");
-    return vm_watch_init(err) || guest_init(err) ? -1 : 0;
+    return vm_watch_init(err) || guest_init(err) || gc_start(err) ? -1 : 0;
 }
 
 void ops_done(void)
 {
+    gc_done();
     external_auth_done();
     host_power_done();
     vm_watch_done();

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "host/disks.h"
 #include "model/ops_lock.h"
+#include "ops/lease.h"
 
 static void new_volume(char out[static UUID_TEXT_SIZE])
 {
@@ -38,6 +39,11 @@ static int plan(struct snapshot_disk *d, struct err *err)
 {
     struct ref sr = REF_NULL;
     bool fixed = false, gone = false;
+    d->lease = lease_take(&d->vdi, err);
+    if (!d->lease)
+        return -1;
+    if (d->kind == SNAPSHOT_BACK && !(d->of_lease = lease_take(&d->of, err)))
+        return -1;
     db_lock();
     const struct vdi_rec *vdi = call_get(CLASS_VDI, &d->vdi, err);
     if (vdi) {
@@ -243,6 +249,8 @@ void snapshot_end(struct snapshot_disk *v, size_t n, bool committed)
     (void)FAILPOINT("snapshot.committed");
     for (size_t i = 0; i < n; i++) {
         end_one(&v[i], committed);
+        lease_give(TAKE(v[i].lease));
+        lease_give(TAKE(v[i].of_lease));
         sr_handle_done(&v[i].sr);
     }
 }

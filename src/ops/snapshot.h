@@ -12,6 +12,8 @@
 
 #include "ops/storage.h"
 
+struct lease;
+
 enum snapshot_kind {
     SNAPSHOT_TAKE,  /* a snapshot of the disk; also of one that a machine is writing to */
     SNAPSHOT_CLONE, /* a disk of its own; the source is not being written to */
@@ -31,6 +33,7 @@ struct snapshot_disk {
     char fresh[UUID_TEXT_SIZE];  /* of the clone, or that `of` begins again in; "": none */
     char old[UUID_TEXT_SIZE];    /* BACK: of `of`, before */
     char vm[UUID_TEXT_SIZE], vbd[UUID_TEXT_SIZE]; /* the process that has it; "": none */
+    struct lease *lease, *of_lease;
     bool moved;
 };
 

@@ -12,6 +12,7 @@
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
 #include "ops/host_ctx.h"
+#include "ops/lease.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
 
@@ -427,9 +428,12 @@ int op_pbd_unplug(struct call *call, const struct pbd_unplug_args *a, struct err
         (void)err_set(err, ERR_SR_DEVICE_IN_USE);
         return err_detail(err, "a disk of this repository is in use by a running VM");
     }
-    if (h.ops->detach && h.ops->detach(&h.config, err))
-        return -1;
-    return set_attached(call, &a->self, &sr, false, err);
+    lease_stop_merges();
+    int rc = h.ops->detach && h.ops->detach(&h.config, err) ? -1 : 0;
+    if (rc == 0)
+        rc = set_attached(call, &a->self, &sr, false, err);
+    lease_allow_merges();
+    return rc;
 }
 
 int pbd_destroy(struct call *call, const struct ref *self, struct err *err)

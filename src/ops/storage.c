@@ -16,7 +16,9 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "model/ops_lock.h"
+#include "ops/gc.h"
 #include "ops/host_ctx.h"
+#include "ops/lease.h"
 #include "ops/vm_memory.h"
 
 void sr_handle_done(struct sr_handle *h)
@@ -144,21 +146,29 @@ static struct sr_image *open_image(const struct sr_handle *sr, const char *volum
     return i;
 }
 
+static void give(void *lease)
+{
+    lease_give(lease);
+}
+
 struct sr_image *storage_image(const struct ref *ref, bool write, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
-    char volume[UUID_TEXT_SIZE];
+    struct lease *lease;
     if (storage_settled(err))
         return NULL;
     db_lock();
     const struct vdi_rec *vdi = call_get(CLASS_VDI, ref, err);
     struct ref sr_ref = vdi ? vdi->SR : REF_NULL;
-    if (vdi)
-        storage_volume(vdi, volume);
     db_unlock();
-    if (!vdi || storage_sr(&sr_ref, &sr, err))
+    if (!vdi || storage_sr(&sr_ref, &sr, err) || !(lease = lease_take(ref, err)))
         return NULL;
-    return open_image(&sr, volume, write, err);
+    struct sr_image *i = open_image(&sr, lease_volume(lease), write, err);
+    if (i)
+        sr_image_on_close(i, give, lease);
+    else
+        lease_give(lease);
+    return i;
 }
 
 /* Space of an SR changed: refresh the record in the same breath. */
@@ -259,8 +269,14 @@ static bool is_used(const char *volume)
 
 static int drop_one(const struct sr_handle *sr, const char *volume, struct err *err)
 {
-    if (has_children(sr, volume))
-        return storage_pending_begin(volume, sr, STORAGE_INNER, NULL, err);
+    char old[UUID_TEXT_SIZE];
+    enum storage_intent intent;
+    if (has_children(sr, volume)) {
+        bool merging = storage_intent_of(volume, &intent, old) && intent == STORAGE_MERGE;
+        int rc = merging ? 0 : storage_pending_begin(volume, sr, STORAGE_INNER, NULL, err);
+        gc_kick();
+        return rc;
+    }
     if (sr->ops->volume_destroy(&sr->config, volume, err))
         return -1;
     storage_pending_end(volume);
@@ -308,16 +324,35 @@ static void parse_intent(const char *text, struct intent *out)
         }
 }
 
-static int read_intent(const char *volume, struct intent *out, struct err *err)
+static int read_intent_text(const char *volume, struct buf *text, struct err *err)
 {
     AUTO(free_str) char *path = pending_path(volume);
+    if (io_read_file(path, text) == 0)
+        return 0;
+    (void)err_set(err, ERR_INTERNAL_ERROR, "an intent cannot be read");
+    return err_detail(err, "%s: %m", path);
+}
+
+bool storage_intent_of(const char *volume, enum storage_intent *out,
+                       char old[static UUID_TEXT_SIZE])
+{
+    AUTO(buf_done) struct buf text = BUF_INIT(256);
+    struct intent in = { 0 };
+    if (!storage_is_pending(volume) || read_intent_text(volume, &text, NULL))
+        return false;
+    parse_intent(buf_str(&text), &in);
+    *out = in.kind;
+    memcpy(old, in.old, sizeof(in.old));
+    return true;
+}
+
+static int read_intent(const char *volume, struct intent *out, struct err *err)
+{
     AUTO(buf_done) struct buf text = BUF_INIT(256);
     char sr_uuid[UUID_TEXT_SIZE] = "";
     *out = (struct intent){ 0 };
-    if (io_read_file(path, &text)) {
-        (void)err_set(err, ERR_INTERNAL_ERROR, "an intent cannot be read");
-        return err_detail(err, "%s: %m", path);
-    }
+    if (read_intent_text(volume, &text, err))
+        return -1;
     memcpy(out->volume, volume, sizeof(out->volume));
     memcpy(sr_uuid, buf_str(&text), strnlen(buf_str(&text), sizeof(sr_uuid) - 1));
     parse_intent(buf_str(&text), out);
@@ -405,7 +440,11 @@ static int settle_one(const char *volume, struct err *err)
         return -1;
     if (in.has_sr) {
         AUTO(sr_handle_done) struct sr_handle h = { 0 };
-        if (storage_sr(&in.sr, &h, err) || settle_in(&in, &h, err))
+        if (storage_sr(&in.sr, &h, err))
+            return -1;
+        if (in.kind == STORAGE_MERGE && is_there(&h, in.volume) && is_there(&h, in.old))
+            return 0; /* the collector goes on with it */
+        if (settle_in(&in, &h, err))
             return -1;
         if (!in.has_record || in.for_nobody) {
             storage_drop(&h, volume);
@@ -624,12 +663,13 @@ int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref 
                      struct ref *result, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle from_sr = { 0 }, to_sr = { 0 };
+    AUTO(lease_cleanup) struct lease *lease = lease_take(src, err);
+    if (!lease)
+        return -1;
     db_lock();
     const struct vdi_rec *old = call_get(CLASS_VDI, src, err);
     struct vdi_rec *rec = old ? call_copy_fresh(CLASS_VDI, old) : NULL;
-    char source[UUID_TEXT_SIZE];
-    if (old)
-        storage_volume(old, source);
+    const char *source = lease_volume(lease);
     db_unlock();
     if (!rec)
         return -1;
@@ -665,15 +705,19 @@ int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref 
 int storage_destroy_vdi(struct call *call, const struct ref *ref, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
-    char uuid[UUID_TEXT_SIZE];
+    AUTO(lease_cleanup) struct lease *lease = lease_take(ref, err);
+    if (!lease)
+        return -1;
+    const char *uuid = lease_volume(lease);
+    enum storage_intent intent;
+    char old[UUID_TEXT_SIZE];
+    bool merging = storage_intent_of(uuid, &intent, old) && intent == STORAGE_MERGE;
     db_lock();
     const struct vdi_rec *vdi = call_get(CLASS_VDI, ref, err);
     struct ref sr_ref = vdi ? vdi->SR : REF_NULL;
-    if (vdi)
-        storage_volume(vdi, uuid);
     db_unlock();
     if (!vdi || storage_sr(&sr_ref, &sr, err)
-        || storage_pending_begin(uuid, &sr, STORAGE_ALONE, NULL, err))
+        || (!merging && storage_pending_begin(uuid, &sr, STORAGE_ALONE, NULL, err)))
         return -1;
     (void)FAILPOINT("vdi.destroy.pending");
     struct tx *tx = call_tx(call);
@@ -687,7 +731,8 @@ int storage_destroy_vdi(struct call *call, const struct ref *ref, struct err *er
     put_space(tx, &sr);
     op_refresh(tx, CLASS_SR, &sr.ref);
     if (tx_commit(tx, err)) {
-        storage_pending_end(uuid);
+        if (!merging)
+            storage_pending_end(uuid);
         return -1;
     }
     (void)FAILPOINT("vdi.destroy.record");

@@ -41,7 +41,8 @@ struct sr_image *storage_image(const struct ref *vdi, bool write, struct err *er
  *   LEAF    the volume is about to take the place of another (OLD) as a disk's leaf: if it is there, it has. A machine may
  *           have written to it already.
  *   INNER   no disk's any more, but others continue it; it goes when they have gone.
- *   MERGE   it is being put into the volume that it continues (OLD), which then takes its place. */
+ *   MERGE   its content is in the volume that it continues or continued (OLD), which takes its place: what continues it is
+ *           being moved there, then it goes, and its disk, if it is one, is OLD's. */
 enum storage_intent {
     STORAGE_ALONE,
     STORAGE_FOR_VM,
@@ -56,6 +57,9 @@ int storage_pending_begin(const char *volume, const struct sr_handle *sr,
 void storage_pending_end(const char *volume);
 /* The VM's records are committed: its disks are here to stay. Null references are skipped. */
 void storage_owned(const struct ref *vdis, size_t n) EXCLUDES(db_mutex);
+/* What is intended with a volume, and the other volume of LEAF and MERGE. False: nothing. */
+bool storage_intent_of(const char *volume, enum storage_intent *out,
+                       char old[static UUID_TEXT_SIZE]);
 void storage_settle(void);
 /* The same for one volume, now; what cannot be settled now is when a disk is used next. */
 void storage_settle_volume(const char *volume) EXCLUDES(db_mutex);

@@ -12,6 +12,7 @@
 #include "host/disks.h"
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
+#include "ops/lease.h"
 #include "ops/ops.h"
 #include "ops/snapshot.h"
 #include "ops/storage.h"
@@ -202,9 +203,10 @@ static int do_resize(struct call *call, struct resize *r, struct err *err)
 int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err *err)
 {
     struct resize r = { .vdi = a->vdi };
-    int rc = storage_settled(err) || plan_resize(&r, a->size, err)
-                 ? -1
-                 : do_resize(call, &r, err);
+    AUTO(lease_cleanup) struct lease *lease = NULL;
+    if (storage_settled(err) || !(lease = lease_take(&a->vdi, err)))
+        return -1;
+    int rc = plan_resize(&r, a->size, err) ? -1 : do_resize(call, &r, err);
     sr_handle_done(&r.sr);
     return rc;
 }

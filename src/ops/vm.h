@@ -10,6 +10,8 @@
 
 #define VM_HOST_RESERVE_BYTES (256ULL << 20) /* memory that the host keeps for itself */
 
+struct lease;
+
 /* Everything the specification of a machine is built from: borrowed records of one moment, copied out of the
  * database, and what was opened for them. */
 struct vm_part_disk {
@@ -18,6 +20,7 @@ struct vm_part_disk {
     int fd;              /* owned; -1: empty drive, or an image */
     char *leaf;          /* owned; the image that a disk process serves */
     char *nbd;           /* owned; where; NULL: the machine gets fd instead */
+    struct lease *lease; /* of its volumes, until it is open elsewhere */
     char serial[21];     /* the start of the VDI's uuid, without dashes: what fits */
 };
 

@@ -23,6 +23,7 @@
 #include "ops/boot_record.h"
 #include "ops/config_drive.h"
 #include "ops/host_ctx.h"
+#include "ops/lease.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
 #include "ops/vif.h"
@@ -180,7 +181,19 @@ static bool is_read_only(const struct vm_part_disk *d)
 
 int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
 {
-    return d->vdi ? storage_source(d->vdi, is_read_only(d), &d->fd, &d->leaf, err) : 0;
+    struct ref vdi = REF_NULL;
+    if (!d->vdi)
+        return 0;
+    db_lock();
+    bool known = db_find_uuid(CLASS_VDI, d->vdi->uuid, &vdi);
+    db_unlock();
+    if (!known)
+        return err_set(err, ERR_HANDLE_INVALID, "VDI", d->vdi->uuid);
+    d->lease = lease_take(&vdi, err);
+    if (!d->lease)
+        return -1;
+    str_put(&d->vdi->location, lease_volume(d->lease)); /* a merge may have changed it */
+    return storage_source(d->vdi, is_read_only(d), &d->fd, &d->leaf, err);
 }
 
 /* A machine that may see no paths gets a connection instead, which cannot be made again. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the records of a VM to the specification of its machine. Pure: no database, no files, no clock. */
+#include "ops/lease.h"
 #include "ops/vm.h"
 
 #include <string.h>
@@ -19,6 +20,7 @@ void vm_part_disk_done(struct vm_part_disk *d)
         close(d->fd);
     free_str(&d->leaf);
     free_str(&d->nbd);
+    lease_give(d->lease);
     *d = (struct vm_part_disk){ .fd = -1 };
 }
 

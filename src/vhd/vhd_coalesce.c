@@ -153,6 +153,40 @@ static int move_child(const struct vhd_io *io, const char *child_path, struct uu
     return vhd_image_finish(child, err);
 }
 
+static int read_uuid(const struct vhd_io *io, const char *path, struct uuid *out,
+                     struct err *err)
+{
+    AUTO(vhd_image_cleanup) struct vhd_image *img = NULL;
+
+    if (vhd_image_open(io, path, 0, &img, err) < 0)
+        return -1;
+    *out = img->footer.uuid;
+    return 0;
+}
+
+int vhd_coalesce_into(const struct vhd_io *io, const char *path, struct err *err)
+{
+    AUTO(free_str) char *parent_path = NULL;
+    bool raw = false;
+
+    if (find_parent(io, path, &parent_path, &raw, err) < 0)
+        return -1;
+    return merge(io, path, parent_path, raw, err);
+}
+
+int vhd_coalesce_child(const struct vhd_io *io, const char *path, const char *child,
+                       struct err *err)
+{
+    AUTO(free_str) char *parent_path = NULL;
+    bool raw = false;
+    struct uuid uuid;
+
+    if (find_parent(io, path, &parent_path, &raw, err) < 0
+        || read_uuid(io, path, &uuid, err) < 0)
+        return -1;
+    return move_child(io, child, uuid, parent_path, raw, err);
+}
+
 int vhd_coalesce(const struct vhd_io *io, const char *path, const char *const *children,
                  size_t n, struct err *err)
 {
@@ -160,14 +194,9 @@ int vhd_coalesce(const struct vhd_io *io, const char *path, const char *const *c
     bool raw = false;
     struct uuid uuid;
 
-    if (find_parent(io, path, &parent_path, &raw, err) < 0)
+    if (find_parent(io, path, &parent_path, &raw, err) < 0
+        || read_uuid(io, path, &uuid, err) < 0)
         return -1;
-    {
-        AUTO(vhd_image_cleanup) struct vhd_image *img = NULL;
-        if (vhd_image_open(io, path, 0, &img, err) < 0)
-            return -1;
-        uuid = img->footer.uuid;
-    }
     if (n == 0 && raw)
         return vhd_io_bad(err, "EINVAL", "%s cannot take the place of a raw parent", path);
     if (merge(io, path, parent_path, raw, err) < 0)

@@ -35,6 +35,12 @@ int vhd_create_settle(struct vhd_image *img, struct err *err) MUST_CHECK;
  * called again after a crash at any point, as long as path is there. */
 int vhd_coalesce(const struct vhd_io *io, const char *path, const char *const *children,
                  size_t n, struct err *err) MUST_CHECK;
+/* Its two halves, where others have the image open: its content into the parent, durably; then one child, which nobody has
+ * open for writing, continues the parent. The image may be removed when all who have it open have let go of it. */
+int vhd_coalesce_into(const struct vhd_io *io, const char *path, struct err *err)
+    MUST_CHECK;
+int vhd_coalesce_child(const struct vhd_io *io, const char *path, const char *child,
+                       struct err *err) MUST_CHECK;
 /* The parts, for a process that has the chain open: copy what img holds into the leaf of parent. */
 int vhd_coalesce_copy(struct vhd_image *img, struct vhd_chain *parent, struct err *err)
     MUST_CHECK;

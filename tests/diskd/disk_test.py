@@ -151,7 +151,7 @@ class Oracle:
 
     def __init__(self, blocks):
         self.history = {b: [bytes(8)] for b in range(blocks)}
-        self.busy = {}  # cookie: block
+        self.busy = {}  # cookie: blocks
         self.locked = set()
 
     def check(self, block, data):
@@ -167,7 +167,20 @@ class Oracle:
         # later points count from what is left: there is one flush under way at a time
 
 
-def load_until_killed(nbd, oracle, rng, serial, kill_after, kill):
+def zero_unit(nbd, oracle, rng, blocks):
+    """All of a block of the image; nothing if part of it is being written."""
+    first = rng.randrange(blocks // 512) * 512
+    unit = range(first, first + 512)
+    if not oracle.locked.isdisjoint(unit):
+        return False
+    oracle.locked.update(unit)
+    for b in unit:
+        oracle.history[b].append(bytes(8))
+    oracle.busy[nbd.send(rng.choice((TRIM, ZEROES)), first * 4096, length=512 * 4096)] = unit
+    return True
+
+
+def load_until_killed(nbd, oracle, rng, serial, kill_after, kill, units=False):
     blocks, done, flush, point = len(oracle.history), 0, None, None
     pending = 0
     try:
@@ -176,6 +189,9 @@ def load_until_killed(nbd, oracle, rng, serial, kill_after, kill):
                 if flush is None and rng.random() < 0.03:
                     point, flush = oracle.flush_point(), nbd.send(FLUSH)
                     pending += 1
+                    continue
+                if units and rng.random() < 0.01:
+                    pending += zero_unit(nbd, oracle, rng, blocks)
                     continue
                 b = rng.randrange(blocks) if rng.random() < 0.5 else rng.randrange(64)
                 if b in oracle.locked:
@@ -186,7 +202,7 @@ def load_until_killed(nbd, oracle, rng, serial, kill_after, kill):
                 oracle.history[b].append(value)
                 cookie = (nbd.send(rng.choice((TRIM, ZEROES)), b * 4096, length=4096) if zero
                           else nbd.send(WRITE, b * 4096, value * 512))
-                oracle.busy[cookie] = b
+                oracle.busy[cookie] = [b]
                 pending += 1
             cookie, error, _ = nbd.reply()
             assert error == 0, os.strerror(error)
@@ -196,11 +212,86 @@ def load_until_killed(nbd, oracle, rng, serial, kill_after, kill):
                 oracle.flushed(point)
                 flush = None
             else:
-                oracle.locked.discard(oracle.busy.pop(cookie))
+                oracle.locked.difference_update(oracle.busy.pop(cookie))
             if done == kill_after:
                 kill()
     except (ConnectionError, BrokenPipeError):
         pass
+
+
+def check_all(work, oracle, image, mib):
+    with Disk(work, image) as d:
+        nbd = Nbd(d.sock)
+        for at in range(0, mib, 8):
+            data = nbd.read(at * MIB, 8 * MIB)
+            for k in range(0, len(data), 4096):
+                b = at * MIB // 4096 + k // 4096
+                oracle.check(b, data[k : k + 4096])
+                oracle.history[b] = [data[k : k + 8]]
+        nbd.flush()
+        nbd.close()
+    vhd("check", image)
+
+
+def send_late(stopper):
+    try:
+        stopper.send(b"merge-stop\nid=d")
+    except OSError:
+        pass  # it has been killed since
+
+
+def merge_until_killed(server, work, number, leaf, done, rng, merges):
+    """Snapshots and the leaf put back into what it continues, one after the other; some are given up. The leaf's path."""
+    stopper = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    stopper.connect(str(server.path))
+    try:
+        while True:
+            new = work / f"m{next(number)}.vhd"
+            leaf.append(new)
+            server.ask("snapshot", ("id", "d"), ("path", new))
+            if rng.random() < 0.2:
+                threading.Timer(rng.random() * 0.2, send_late, [stopper]).start()
+            kind, values = server.try_("merge", id="d")
+            if kind == "ok":
+                assert not leaf[-2].exists(), "the parent has another name now"
+                done.append(server.ask("stats", id="d"))
+                merges -= 1
+                if merges == 0:
+                    server.p.kill()
+            else:
+                assert values["code"] == "ECANCELED", values
+                leaf.append(leaf[-1])
+    except (OSError, ValueError, IndexError):
+        pass
+    finally:
+        stopper.close()
+
+
+def test_merged_under_load_and_killed(work):
+    """A guest writes and zeroes all the time while leaves go into their parents; whenever it is killed, what was flushed is
+    there, and what lies in between is not needed."""
+    mib = 24
+    rng = random.Random(int.from_bytes(os.urandom(4), "big"))
+    serial, number = iter(range(1, 1 << 60)), iter(range(1 << 30))
+    oracle = Oracle(mib * MIB // 4096)
+    image, done = work / "m.vhd", []
+    vhd("create", image, f"{mib}MiB")
+    for rounds in range(6):
+        by_time = rounds % 2
+        d = Disk(work, image, plain="yes" if rounds % 3 == 2 else "no")
+        nbd, leaf = Nbd(d.sock), [image]
+        merger = threading.Thread(target=merge_until_killed, args=(d.server, work, number, leaf, done, rng, 0 if by_time else 2))
+        merger.start()
+        load_until_killed(nbd, oracle, rng, serial, rng.randrange(200, 2000) if by_time else 0, d.server.p.kill, units=True)
+        d.server.p.wait()
+        merger.join()
+        d.server.end()
+        nbd.close()
+        oracle.busy.clear()
+        oracle.locked.clear()
+        image = next(p for p in reversed(leaf) if p.exists())
+        check_all(work, oracle, image, mib)
+    assert len(done) >= 6, done
 
 
 def test_killed_under_load(work):
@@ -217,17 +308,7 @@ def test_killed_under_load(work):
         nbd.close()
         oracle.busy.clear()
         oracle.locked.clear()
-        with Disk(work, image) as d:
-            nbd = Nbd(d.sock)
-            for at in range(0, 24, 8):
-                data = nbd.read(at * MIB, 8 * MIB)
-                for k in range(0, len(data), 4096):
-                    b = at * MIB // 4096 + k // 4096
-                    oracle.check(b, data[k : k + 4096])
-                    oracle.history[b] = [data[k : k + 8]]
-            nbd.flush()
-            nbd.close()
-        vhd("check", image)
+        check_all(work, oracle, image, 24)
         if i % 2:
             child = work / f"k{i}.vhd"
             vhd("snapshot", image, child)

@@ -168,6 +168,71 @@ def test_halted_and_clones(daemon, api, vm):
     guests.check_whole(daemon, api)
 
 
+def volumes(daemon, api, vdi):
+    folder = guests.disk_file(daemon, api, vdi).parent
+    return sorted(p.name for p in folder.glob("*.vhd"))
+
+
+def until_volumes(daemon, api, vdi, count):
+    guests.until("%d volumes" % count, lambda: len(volumes(daemon, api, vdi)) == count)
+    guests.until("quiet", lambda: not [p for p in pending(daemon) if p + ".vhd" not in volumes(daemon, api, vdi)])
+
+
+def test_chains_shrink(daemon, api, vm):
+    """What nobody needs any more goes by itself: under a running guest, under two that share it, and with nobody at work."""
+    one, _ = vm.add_disk(userdevice="0")
+    line = vm.start_up()
+    write(line, 1)
+    first = api.call("VDI.snapshot", one)
+    write(line, 2)
+    second = api.call("VDI.snapshot", one)
+    write(line, 3)
+    assert len(volumes(daemon, api, one)) == 3
+    api.call("VDI.destroy", first)  # the second goes into the first's volume, below the guest's
+    until_volumes(daemon, api, one, 2)
+    assert content(daemon, api, second, MIB) == pattern(2) and content(daemon, api, one, MIB) == pattern(3)
+    guests.until("the parent's name", lambda: api.call("VDI.get_sm_config", one).get("vhd-parent")
+                 == api.call("VDI.get_uuid", second))
+    write(line, 4)
+    api.call("VDI.destroy", second)  # the guest's own goes into what is left
+    until_volumes(daemon, api, one, 1)
+    guests.until("no parent", lambda: "vhd-parent" not in api.call("VDI.get_sm_config", one))
+    assert content(daemon, api, one, MIB) == pattern(4)
+    write(line, 5)
+    third = api.call("VDI.snapshot", one)
+    write(line, 6)
+    vm.call("hard_shutdown")
+    shared = api.call("VDI.clone", one, {})
+    twin = guests.Guest(daemon, api, "twin")
+    try:
+        twin.add_vbd(shared, userdevice="0")
+        twin_line = twin.start_up()
+        line = vm.start_up()
+        write(line, 7)
+        write(twin_line, 8)
+        assert len(volumes(daemon, api, one)) == 4
+        api.call("VDI.destroy", third)  # two machines' processes let go of one volume
+        until_volumes(daemon, api, one, 3)
+        write(line, 9)
+        assert content(daemon, api, one, MIB) == pattern(9) and content(daemon, api, shared, MIB) == pattern(8)
+        for process in daemon.disk_processes():
+            os.kill(process, signal.SIGKILL)
+        write(line, 10)
+        write(twin_line, 11)
+        assert content(daemon, api, one, MIB) == pattern(10) and content(daemon, api, shared, MIB) == pattern(11)
+    finally:
+        twin.remove()
+    until_volumes(daemon, api, one, 1)  # the other's half was the last reason for it
+    vm.call("hard_shutdown")
+    assert content(daemon, api, one, MIB) == pattern(10)
+    shot = api.call("VDI.snapshot", one)
+    api.call("VDI.destroy", shot)  # nobody has it open: by a job
+    until_volumes(daemon, api, one, 1)
+    assert content(daemon, api, one, MIB) == pattern(10) and pending(daemon) == []
+    vm.remove()
+    guests.check_whole(daemon, api)
+
+
 def test_a_disk_process_dies(world):
     """The guest goes on with another one; what it flushed is there; also when the daemon was away, and under snapshots."""
     with world.api() as api:
