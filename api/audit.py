@@ -37,6 +37,6 @@ SECRET(
         "session.slave_local_login_with_password.pwd",
     ],
     fields=[
-        "Cluster.cluster_token", "VDI.xenstore_data", "VM.NVRAM", "VM.xenstore_data", "secret.value", "serai_token.digest",
+        "Cluster.cluster_token", "VDI.xenstore_data", "VM.NVRAM", "VM.xenstore_data", "secret.value", "serai_token.digest", "serai_recycled.content",
     ],
     keys=["pass", "pwd", "secret", "token", "private", "credential", "chap", "cookie"])

@@ -37,6 +37,16 @@ Class("serai", kind="struct", async_=False,
                errors=["INVALID_VALUE", "OPERATION_NOT_ALLOWED"],
                doc="Take back a change of configuration, whole or of one field, by the calls that set its fields, as the "
                    "caller; answers those calls. Refused when a field has changed since or no call sets it."),
+          Call("recycle_restore", [P("item", String)], result=String, role="vm-admin", errors=["INVALID_VALUE"],
+               doc="Bring a destroyed VM (with those of its disks that are kept) or disk back, as it was and with its UUID, which "
+                   "is answered. The item is a serai_recycled's UUID, the object's, or a name that only one has."),
+          Call("recycle_empty", [P("item", String, default="")], role="vm-admin", errors=["INVALID_VALUE"],
+               doc="Give up an item of the recycle bin for good, or all of them."),
+          Call("get_storage_debt", [P("sr", Ref("SR"))], result=Map(String, String), role="read-only",
+               doc="What the collector has still to do: waiting (volumes that are no disk's any more), mergeable (of these, those "
+                   "that can go now), bytes (which they hold), running (true or false), merges and freed (done since the "
+                   "start, and the bytes given back), problem (why the last attempt failed; empty), recycled and "
+                   "recycled_bytes (disks in the bin and their sizes)."),
           Call("role_create", [P("name", String), P("description", String), P("base", Set(String)),
                P("allow", Set(String)), P("deny", Set(String))], result=Ref("role"), role="pool-admin",
                errors=["ROLE_ALREADY_EXISTS", "ROLE_NOT_FOUND", "INVALID_VALUE"],
@@ -54,6 +64,24 @@ Class("serai", kind="struct", async_=False,
                    "objects listed, unless these lists are empty. A date of 19700101T00:00:00Z is no end."),
           Call("token_revoke", [P("token", Ref("serai_token"))], role="pool-admin",
                doc="Forget an API token and end every session that was begun with it."),
+      ])
+
+Class("serai_recycled", role="nobody", read="read-only", untracked=True, async_=False, roles={"get_content": "nobody"},
+      doc="A destroyed VM or disk that can be brought back: other_config:recycle-hours of the repository or the pool says how "
+          "long.",
+      fields=[
+          F("uuid", String, RO, doc="Unique identifier, assigned once and never changed or reused."),
+          F("kind", String, CTOR, doc="VM or VDI."),
+          F("name_label", String, CTOR, default="", doc="Name that it had."),
+          F("object_uuid", String, CTOR, doc="UUID that it had, and will have again."),
+          F("sr_uuid", String, CTOR, default="", doc="UUID of the disk's storage repository; empty for a VM."),
+          F("volume", String, CTOR, default="", doc="Volume of the disk."),
+          F("size", Int, CTOR, default=0, unit="bytes", doc="Size of the disk, in bytes."),
+          F("disks", Set(String), CTOR, default=[], doc="UUIDs of the VM's disks."),
+          F("user", String, CTOR, default="", doc="Who destroyed it."),
+          F("destroyed", DateTime, CTOR, doc="When."),
+          F("expires", DateTime, CTOR, doc="Time from which on it may be gone for good."),
+          F("content", String, CTOR, default="", doc="Its description; not shown."),
       ])
 
 Class("serai_role", role="nobody", read="read-only", untracked=True, async_=False,

@@ -203,6 +203,8 @@ KINDS = {
     "repository": ("Repository", "uuid name-label name-description binary-url source-url update hash gpgkey-path origin", """
         uuid | name-label - s | name-description - s | binary-url | source-url | update | hash |
         gpgkey-path - s | origin ? | certificate ? h"""),
+    "recycle": ("serai_recycled", "uuid kind name-label object-uuid destroyed expires", """
+        uuid | kind | name-label | object-uuid | sr-uuid - | volume | size | disks - l | user | destroyed | expires"""),
     "role": ("role", "uuid name description", """
         uuid | name name_label | description name_description"""),
     "sdn-controller": ("SDN_controller", "uuid protocol address port", """
@@ -771,6 +773,9 @@ OWN_COMMANDS = [
     ("blame", "", "", "field class object", ""),
     ("undo", "", "", "change field class object", ""),
     ("audit-verify", "", "", "filename", ""),
+    ("recycle-restore", "", "item", "", "serai.recycle_restore item > text"),
+    ("recycle-empty", "", "", "item", "serai.recycle_empty item"),
+    ("sr-debt", "", "uuid", "", "serai.get_storage_debt uuid > map"),
     ("role-create", "", "name-label", "name-description base allow deny",
      "serai.role_create name-label name-description base allow deny > role"),
     ("role-destroy", "", "uuid", "", "serai.role_destroy uuid"),

@@ -88,6 +88,15 @@ static void *show_token(const struct session *s, const struct ref *ref, const vo
     return copy;
 }
 
+static void *show_recycled(const struct session *s, const struct ref *ref, const void *rec)
+{
+    (void)s, (void)ref;
+    struct serai_recycled_rec *copy = record_copy(&schema_classes[CLASS_SERAI_RECYCLED],
+                                                  rec);
+    str_put(&copy->content, "");
+    return copy;
+}
+
 static bool has_secret(const struct map_string_string *map)
 {
     for (size_t i = 0; i < map->n; i++) {
@@ -132,6 +141,7 @@ void *view_record(const struct session *s, enum class_id cls, const struct ref *
     case CLASS_ROLE: return show_role(s, ref, rec);
     case CLASS_SESSION: return show_session(s, ref, rec);
     case CLASS_SERAI_TOKEN: return show_token(s, ref, rec);
+    case CLASS_SERAI_RECYCLED: return show_recycled(s, ref, rec);
     default: return hide_passwords(s, cls, rec);
     }
 }
@@ -150,7 +160,8 @@ void *view_field(const struct session *s, enum class_id cls, const struct ref *r
 bool view_as_stored(const struct session *s, enum class_id cls)
 {
     return sees_secrets(s) && ref_is_null(&s->token) && cls != CLASS_ROLE
-           && cls != CLASS_SESSION && cls != CLASS_SERAI_TOKEN;
+           && cls != CLASS_SESSION && cls != CLASS_SERAI_TOKEN
+           && cls != CLASS_SERAI_RECYCLED;
 }
 
 void view_encode(const struct session *s, enum class_id cls, const struct ref *ref, int enc,

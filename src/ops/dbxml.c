@@ -214,7 +214,10 @@ void dbxml_write(struct buf *out, bool redact)
     for (size_t c = 1; c < CLASS_COUNT; c++) {
         const struct class_def *cls = &schema_classes[c];
 
-        if (!dbxml_has(cls) || (redact && (c == CLASS_SECRET || c == CLASS_SERAI_TOKEN)))
+        if (!dbxml_has(cls)
+            || (redact
+                && (c == CLASS_SECRET || c == CLASS_SERAI_TOKEN
+                    || c == CLASS_SERAI_RECYCLED)))
             continue;
         buf_addf(out, "\n<table name=\"%s\">", cls->name);
         for (struct db_iter it = db_first(c); it.rec; db_next(&it))

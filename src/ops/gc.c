@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "api/errors.h"
+#include "api/ops.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/list.h"
@@ -29,6 +30,7 @@
 #include "host/disks.h"
 #include "ops/host_ctx.h"
 #include "ops/lease.h"
+#include "ops/recycle.h"
 
 #define AGAIN_US      (60 * US_PER_SEC) /* after a failure, or for what nobody told us of */
 #define RESERVE_BYTES (UINT64_C(64) << 20)
@@ -36,6 +38,7 @@
 struct node {
     struct sr_volume v;
     bool intended, is_disk, busy; /* busy: an operation is on the disk */
+    bool kept;                    /* in the recycle bin */
     enum storage_intent intent;
     char old[UUID_TEXT_SIZE]; /* MERGE: what it goes into */
     struct ref vdi;
@@ -92,6 +95,7 @@ static void look_at_records(struct tree *t)
         struct node *n = &t->nodes.v[i];
         n->is_disk = storage_vdi_of(n->v.uuid, &n->vdi);
         const struct vdi_rec *vdi = n->is_disk ? db_get(CLASS_VDI, &n->vdi) : NULL;
+        n->kept = recycle_holds(n->v.uuid);
         n->busy = vdi && vdi->current_operations.n > 0;
     }
     db_unlock();
@@ -168,6 +172,12 @@ static bool may_go(const struct node *p)
     return quiet && !p->busy && !p->v.raw;
 }
 
+/* A disk in the bin keeps its name: it may only swallow what it continues. */
+static bool keeps_name(const struct tree *t, const struct node *p)
+{
+    return p->kept && count_children(t, p->v.uuid, NULL);
+}
+
 /* An unfinished merge first; else the volume whose child is smallest. NULL: none. */
 static struct node *choose(const struct tree *t, char *const *skip, size_t n_skip)
 {
@@ -178,7 +188,8 @@ static struct node *choose(const struct tree *t, char *const *skip, size_t n_ski
                           && !g->busy;
         if (unfinished)
             p = g;
-        else if (!is_inner(g) || count_children(t, g->v.uuid, &p) != 1 || !may_go(p))
+        else if (!is_inner(g) || count_children(t, g->v.uuid, &p) != 1 || !may_go(p)
+                 || keeps_name(t, p))
             continue;
         bool skipped = false;
         for (size_t k = 0; k < n_skip; k++)
@@ -440,7 +451,8 @@ static bool pass_sr(const struct ref *sr)
         struct tree t = { 0 };
         struct node *p = NULL;
         char from[UUID_TEXT_SIZE] = "", into[UUID_TEXT_SIZE] = "";
-        if (tree_read(sr, &t, &why) == 0) {
+        if (tree_read(sr, &t, &why) == 0 && t.sr.ops->volume_merge) {
+            recycle_turn(&t.sr);
             drop_childless(&t);
             p = choose(&t, skip.v, skip.n);
         }
@@ -536,6 +548,52 @@ void gc_done(void)
         return;
     lease_stop_merges();
     (void)pthread_join(thread, NULL);
+}
+
+static void put(struct map_string_string *map, const struct ty *ty, const char *key,
+                uint64_t n)
+{
+    AUTO(free_str) char *text = str_fmt("%llu", (unsigned long long)n);
+    const char *val = text;
+    (void)map_put(ty, map, &key, &val);
+}
+
+static void put_text(struct map_string_string *map, const struct ty *ty, const char *key,
+                     const char *val)
+{
+    (void)map_put(ty, map, &key, &val);
+}
+
+int op_serai_get_storage_debt(struct call *call,
+                              const struct serai_get_storage_debt_args *a,
+                              struct map_string_string *result, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    const struct ty *ty = call->def->result;
+    uint64_t recycled = 0, recycled_bytes = 0;
+    struct gc_debt d;
+    if (storage_sr(&a->sr, &sr, err))
+        return -1;
+    gc_debt(&sr, &d);
+    db_lock();
+    for (struct db_iter it = db_first(CLASS_SERAI_RECYCLED); it.rec; db_next(&it)) {
+        const struct serai_recycled_rec *i = it.rec;
+        if (!str_eq(i->sr_uuid, sr.config.uuid))
+            continue;
+        recycled++;
+        recycled_bytes += (uint64_t)i->size;
+    }
+    db_unlock();
+    put(result, ty, "waiting", d.waiting);
+    put(result, ty, "mergeable", d.mergeable);
+    put(result, ty, "bytes", d.bytes);
+    put_text(result, ty, "running", d.running ? "true" : "false");
+    put(result, ty, "merges", d.merges);
+    put(result, ty, "freed", d.freed);
+    put_text(result, ty, "problem", d.problem);
+    put(result, ty, "recycled", recycled);
+    put(result, ty, "recycled_bytes", recycled_bytes);
+    return 0;
 }
 
 void gc_debt(const struct sr_handle *sr, struct gc_debt *out)

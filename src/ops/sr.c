@@ -14,6 +14,7 @@
 #include "ops/host_ctx.h"
 #include "ops/lease.h"
 #include "ops/ops.h"
+#include "ops/recycle.h"
 #include "ops/storage.h"
 
 static struct pbd_rec *pbd_new(const struct ref *sr, const struct ref *host,
@@ -266,7 +267,7 @@ static void note_new(const struct sr_handle *h, struct scan *s)
         struct sr_volume still;
         struct ref vdi;
         db_lock();
-        bool known = storage_vdi_of(f->volume.uuid, &vdi);
+        bool known = storage_vdi_of(f->volume.uuid, &vdi) || recycle_holds(f->volume.uuid);
         db_unlock();
         f->is_new = !known && !is_inner(s, f->volume.uuid)
                     && !storage_is_pending(f->volume.uuid)

@@ -19,6 +19,7 @@
 #include "ops/gc.h"
 #include "ops/host_ctx.h"
 #include "ops/lease.h"
+#include "ops/recycle.h"
 #include "ops/vm_memory.h"
 
 void sr_handle_done(struct sr_handle *h)
@@ -172,7 +173,7 @@ struct sr_image *storage_image(const struct ref *ref, bool write, struct err *er
 }
 
 /* Space of an SR changed: refresh the record in the same breath. */
-static void put_space(struct tx *tx, const struct sr_handle *sr) REQUIRES(db_mutex)
+void storage_put_space(struct tx *tx, const struct sr_handle *sr)
 {
     int64_t allocated = 0;
     const struct sr_rec *rec = db_get(CLASS_SR, &sr->ref);
@@ -262,7 +263,7 @@ static bool is_used(const char *volume)
 {
     struct ref vdi;
     db_lock();
-    bool used = storage_vdi_of(volume, &vdi);
+    bool used = storage_vdi_of(volume, &vdi) || recycle_holds(volume);
     db_unlock();
     return used;
 }
@@ -310,6 +311,7 @@ struct intent {
     enum storage_intent kind;
     struct ref vdi, sr;
     bool has_record, has_sr, for_nobody; /* made for a VM that never came to be */
+    bool kept; /* in the recycle bin, which was not emptied then */
 };
 
 static void parse_intent(const char *text, struct intent *out)
@@ -360,6 +362,7 @@ static int read_intent(const char *volume, struct intent *out, struct err *err)
     out->has_sr = db_find_uuid(CLASS_SR, sr_uuid, &out->sr);
     out->has_record = storage_vdi_of(volume, &out->vdi);
     const struct vdi_rec *vdi = out->has_record ? db_get(CLASS_VDI, &out->vdi) : NULL;
+    out->kept = !vdi && recycle_holds(volume);
     out->for_nobody = vdi && vdi->VBDs.n == 0 && out->kind == STORAGE_FOR_VM
                       && !vm_memory_kept(&out->vdi);
     db_unlock();
@@ -380,7 +383,7 @@ static int settle_record(const struct intent *in, const struct sr_handle *h,
         tx_destroy(tx, &in->vdi);
     else
         storage_put_volume(tx, &in->vdi, &v);
-    put_space(tx, h);
+    storage_put_space(tx, h);
     return tx_commit(tx, err);
 }
 
@@ -446,7 +449,7 @@ static int settle_one(const char *volume, struct err *err)
             return 0; /* the collector goes on with it */
         if (settle_in(&in, &h, err))
             return -1;
-        if (!in.has_record || in.for_nobody) {
+        if ((!in.has_record && !in.kept) || in.for_nobody) {
             storage_drop(&h, volume);
             if (!is_there(&h, volume))
                 log_info("removed volume %s of an interrupted operation", volume);
@@ -590,7 +593,7 @@ static int record_volume(struct call *call, const struct sr_handle *sr, struct v
     }
     struct ref ref = tx_create(tx, CLASS_VDI, rec, NULL);
     storage_put_volume(tx, &ref, &v);
-    put_space(tx, sr);
+    storage_put_space(tx, sr);
     op_refresh(tx, CLASS_VDI, &ref);
     op_refresh(tx, CLASS_SR, &sr->ref);
     if (tx_commit(tx, err))
@@ -702,41 +705,65 @@ int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref 
     return 0;
 }
 
-int storage_destroy_vdi(struct call *call, const struct ref *ref, struct err *err)
+/* keep: given. Its volume stays; without it the volume goes after the record. */
+static int destroy_record(struct call *call, const struct ref *ref,
+                          const struct sr_handle *sr, struct serai_recycled_rec *keep,
+                          struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    const struct vdi_rec *vdi = db_get(CLASS_VDI, ref);
+    while (vdi && vdi->VBDs.n) {
+        struct ref vbd = vdi->VBDs.v[0];
+        tx_destroy(tx, &vbd);
+    }
+    if (vdi && keep)
+        (void)tx_create(tx, CLASS_SERAI_RECYCLED, TAKE(keep), NULL);
+    record_free(&schema_classes[CLASS_SERAI_RECYCLED], keep);
+    if (vdi)
+        tx_destroy(tx, ref);
+    storage_put_space(tx, sr);
+    op_refresh(tx, CLASS_SR, &sr->ref);
+    return tx_commit(tx, err);
+}
+
+int storage_destroy_vdi(struct call *call, const struct ref *ref, bool may_keep,
+                        struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
     AUTO(lease_cleanup) struct lease *lease = lease_take(ref, err);
+    struct serai_recycled_rec *keep = lease && may_keep ? recycle_vdi(call, ref) : NULL;
+    enum storage_intent intent;
+    char old[UUID_TEXT_SIZE];
     if (!lease)
         return -1;
     const char *uuid = lease_volume(lease);
-    enum storage_intent intent;
-    char old[UUID_TEXT_SIZE];
     bool merging = storage_intent_of(uuid, &intent, old) && intent == STORAGE_MERGE;
+    if (merging) { /* its volume is on its way out already */
+        record_free(&schema_classes[CLASS_SERAI_RECYCLED], keep);
+        keep = NULL;
+    }
+    bool kept = keep != NULL;
     db_lock();
     const struct vdi_rec *vdi = call_get(CLASS_VDI, ref, err);
     struct ref sr_ref = vdi ? vdi->SR : REF_NULL;
     db_unlock();
     if (!vdi || storage_sr(&sr_ref, &sr, err)
-        || (!merging && storage_pending_begin(uuid, &sr, STORAGE_ALONE, NULL, err)))
+        || (!merging && !kept
+            && storage_pending_begin(uuid, &sr, STORAGE_ALONE, NULL, err))) {
+        record_free(&schema_classes[CLASS_SERAI_RECYCLED], keep);
         return -1;
-    (void)FAILPOINT("vdi.destroy.pending");
-    struct tx *tx = call_tx(call);
-    vdi = db_get(CLASS_VDI, ref);
-    while (vdi && vdi->VBDs.n) {
-        struct ref vbd = vdi->VBDs.v[0];
-        tx_destroy(tx, &vbd);
     }
-    if (vdi)
-        tx_destroy(tx, ref);
-    put_space(tx, &sr);
-    op_refresh(tx, CLASS_SR, &sr.ref);
-    if (tx_commit(tx, err)) {
-        if (!merging)
+    (void)FAILPOINT("vdi.destroy.pending");
+    if (destroy_record(call, ref, &sr, keep, err)) {
+        if (!merging && !kept)
             storage_pending_end(uuid);
         return -1;
     }
     (void)FAILPOINT("vdi.destroy.record");
-    storage_drop(&sr, uuid);
+    if (!kept)
+        storage_drop(&sr, uuid);
+    else
+        gc_kick(); /* space may be short */
     return 0;
 }
 
@@ -755,7 +782,7 @@ int storage_update_sr(struct call *call, const struct ref *ref, struct err *err)
                    (int64_t)space.physical_size_bytes);
         tx_set_int(tx, ref, CLASS_SR, F_SR_PHYSICAL_UTILISATION,
                    (int64_t)space.physical_used_bytes);
-        put_space(tx, &sr);
+        storage_put_space(tx, &sr);
     }
     return tx_commit(tx, err);
 }

@@ -15,6 +15,7 @@
 #include "ops/host_ctx.h"
 #include "ops/ops.h"
 #include "ops/provision.h"
+#include "ops/recycle.h"
 #include "ops/snapshot.h"
 
 #define MEMORY_MIN_BYTES (16LL << 20)
@@ -119,8 +120,12 @@ static int destroy_records(struct call *call, const struct ref *self, struct err
 {
     char text[REF_TEXT_SIZE];
     ref_text(self, text);
+    struct serai_recycled_rec *keep = recycle_vm(call, self);
     struct tx *tx = call_tx(call);
     const struct vm_rec *vm = db_get(CLASS_VM, self);
+    if (vm && keep)
+        (void)tx_create(tx, CLASS_SERAI_RECYCLED, TAKE(keep), NULL);
+    record_free(&schema_classes[CLASS_SERAI_RECYCLED], keep);
     if (vm && vm->is_default_template) {
         tx_abort(tx);
         return err_set(err, ERR_VM_CANNOT_DELETE_DEFAULT_TEMPLATE, text);
@@ -261,7 +266,7 @@ static void clone_undo(struct call *call, struct clone_src *s)
     for (size_t i = 0; i < s->n_vbds; i++) {
         AUTO(err_done) struct err second = { 0 };
         if (!ref_is_null(&s->new_vdis[i])
-            && storage_destroy_vdi(call, &s->new_vdis[i], &second)) {
+            && storage_destroy_vdi(call, &s->new_vdis[i], false, &second)) {
             AUTO(free_str) char *text = err_text(&second);
             log_warn("a disk of an unfinished clone stays: %s", text);
         }

@@ -116,6 +116,37 @@ def snapshot_destroy(daemon, api):
     return vm, lambda api: api.call("VDI.destroy", shot)
 
 
+def collected(daemon, api, vdi, count):
+    """Until the collector is done; each look is a call, which fails when the daemon dies."""
+    guests.until("%d volumes" % count, lambda: api.call("VDI.get_uuid", vdi) and len(
+        list(guests.disk_file(daemon, api, vdi).parent.glob("*.vhd"))) == count)
+    guests.until("no intent", lambda: api.call("VDI.get_uuid", vdi) and not guests.files_below(daemon.state / "pending"))
+
+
+def collect(daemon, api):
+    """Nobody has it open: by a job."""
+    vdi = guests.new_vdi(api, local_sr(api))
+    shot = api.call("VDI.snapshot", vdi)
+
+    def act(api):
+        api.call("VDI.destroy", shot)
+        collected(daemon, api, vdi, 1)
+    return None, act
+
+
+def collect_running(daemon, api):
+    """The leaf of a machine, after a volume below it that the machine has open too."""
+    vm, run = start(daemon, api)
+    run(api)
+    shots = [api.call("VDI.snapshot", vm.disks[0]) for _ in range(2)]
+
+    def act(api):
+        for i, shot in enumerate(shots):
+            api.call("VDI.destroy", shot)
+            collected(daemon, api, vm.disks[0], 2 - i)
+    return vm, act
+
+
 def vdi_resize(daemon, api):
     vdi = guests.new_vdi(api, local_sr(api))
     return None, lambda api: api.call("VDI.resize", vdi, 16 * MIB)
@@ -210,7 +241,7 @@ def checkpoint_destroy(daemon, api):
 
 OPERATIONS = [suspend, resume, end_suspended, checkpoint, revert_memory, checkpoint_destroy, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
               hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_clone,
-              snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, vdi_destroy, scan]
+              snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, collect, collect_running, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
 SLOW = {clean_shutdown: "vm.clean_shutdown.off", clean_reboot: "vm.clean_reboot.off"}
 
