@@ -726,8 +726,7 @@ static int destroy_record(struct call *call, const struct ref *ref,
     return tx_commit(tx, err);
 }
 
-int storage_destroy_vdi(struct call *call, const struct ref *ref, bool may_keep,
-                        struct err *err)
+static int destroy(struct call *call, const struct ref *ref, bool may_keep, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
     AUTO(lease_cleanup) struct lease *lease = lease_take(ref, err);
@@ -765,6 +764,16 @@ int storage_destroy_vdi(struct call *call, const struct ref *ref, bool may_keep,
     else
         gc_kick(); /* space may be short */
     return 0;
+}
+
+int storage_destroy_vdi(struct call *call, const struct ref *ref, struct err *err)
+{
+    return destroy(call, ref, false, err);
+}
+
+int storage_recycle_vdi(struct call *call, const struct ref *ref, struct err *err)
+{
+    return destroy(call, ref, true, err);
 }
 
 int storage_update_sr(struct call *call, const struct ref *ref, struct err *err)

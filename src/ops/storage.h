@@ -84,9 +84,11 @@ int storage_create_vdi(struct call *call, struct vdi_rec *rec, enum storage_inte
 int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref *to,
                      enum storage_intent intent, double from_fraction, double to_fraction,
                      struct ref *result, struct err *err) MUST_CHECK;
-/* may_keep: in the recycle bin, if that is on. */
-int storage_destroy_vdi(struct call *call, const struct ref *vdi, bool may_keep,
-                        struct err *err) MUST_CHECK;
+int storage_destroy_vdi(struct call *call, const struct ref *vdi, struct err *err)
+    MUST_CHECK;
+/* The same, but into the recycle bin if that is on. */
+int storage_recycle_vdi(struct call *call, const struct ref *vdi, struct err *err)
+    MUST_CHECK;
 /* How much is promised of the repository. */
 void storage_put_space(struct tx *tx, const struct sr_handle *sr) REQUIRES(db_mutex);
 /* Bring the SR's sizes up to date. */

@@ -53,7 +53,7 @@ refuse:
 
 int vdi_destroy(struct call *call, const struct ref *self, struct err *err)
 {
-    return storage_destroy_vdi(call, self, true, err);
+    return storage_recycle_vdi(call, self, err);
 }
 
 static struct ref sr_of(const struct ref *vdi)

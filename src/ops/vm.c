@@ -266,7 +266,7 @@ static void clone_undo(struct call *call, struct clone_src *s)
     for (size_t i = 0; i < s->n_vbds; i++) {
         AUTO(err_done) struct err second = { 0 };
         if (!ref_is_null(&s->new_vdis[i])
-            && storage_destroy_vdi(call, &s->new_vdis[i], false, &second)) {
+            && storage_destroy_vdi(call, &s->new_vdis[i], &second)) {
             AUTO(free_str) char *text = err_text(&second);
             log_warn("a disk of an unfinished clone stays: %s", text);
         }

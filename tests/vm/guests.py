@@ -354,12 +354,14 @@ def content(daemon, api, vdi, size=None):
                 return b"".join(server.read(at, min(MIB, total - at)) for at in range(0, total, MIB))
             finally:
                 server.s.close()
-    path = disk_file(daemon, api, vdi)
-    if path.suffix == ".raw":
-        return path.read_bytes()[:size]
+    if disk_file(daemon, api, vdi).suffix == ".raw":
+        return disk_file(daemon, api, vdi).read_bytes()[:size]
     with tempfile.TemporaryDirectory() as folder:
         raw = pathlib.Path(folder) / "raw"
-        subprocess.run([str(base.BUILD / "serai-vhd"), "convert", str(path), str(raw), "--to", "raw"], check=True)
+        # We have no lease: the collector may take a file away between two that we open.
+        until("the disk to be readable", lambda: subprocess.run(
+            [str(base.BUILD / "serai-vhd"), "convert", str(disk_file(daemon, api, vdi)), str(raw), "--to", "raw"],
+            check=False).returncode == 0, step=0.2)
         return raw.read_bytes()[:size]
 
 
@@ -370,6 +372,24 @@ def pattern(number):
 
 def files_below(folder):
     return sorted(p.name for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []
+
+
+def volumes_amiss(daemon, api):
+    """What is not as it should be with volumes; the collector may be at work on it."""
+    vdis = list(api.call("VDI.get_all_records").values())
+    folder = daemon.state / "pending"
+    try:
+        texts = {n: (folder / n).read_text() for n in files_below(folder)}
+    except FileNotFoundError:
+        return ["an intent has just gone"]
+    inner = [n for n, text in texts.items() if text.endswith(" inner")]
+    local = [v["location"] + (".raw" if v["sm_config"].get("type") == "raw" else ".vhd")
+             for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso"]
+    there = files_below(daemon.state / "sr")
+    return ([("an intent that is not of a volume which others continue", n, texts[n]) for n in texts if n not in inner]
+            + [("what nothing continues", n) for n in inner if not local]
+            + ([("not one volume for each disk", there, local, inner)] if there != sorted(local + [n + ".vhd" for n in inner])
+               else []))
 
 
 def check_whole(daemon, api):
@@ -391,14 +411,11 @@ def check_whole(daemon, api):
         for cls, refs in (("VBD", record["VBDs"]), ("VIF", record["VIFs"])):
             for ref in refs:
                 assert running or sleeps or not api.call(cls + ".get_currently_attached", ref)
-    vdis = api.call("VDI.get_all_records").values()
-    folder = daemon.state / "pending"
-    inner = [n for n in files_below(folder) if (folder / n).read_text().endswith(" inner")]
-    assert files_below(folder) == inner, "no intent but of volumes that others continue"
-    local = [v["location"] + (".raw" if v["sm_config"].get("type") == "raw" else ".vhd")
-             for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso"]
-    assert local or not inner, "what nothing continues is gone"
-    assert files_below(daemon.state / "sr") == sorted(local + [n + ".vhd" for n in inner]), "one volume for each disk"
+    last = []
+    try:
+        until("volumes at rest", lambda: last.__setitem__(slice(None), volumes_amiss(daemon, api)) or not last)
+    except AssertionError:
+        assert not last, last
     assert set(daemon.disk_processes().values()) <= set(live), "no disk process without its machine"
     folder = daemon.runtime / "disks" / "vm"
     assert (sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []) == sorted(daemon.disk_processes().values())
