@@ -209,8 +209,7 @@ int provision_vm(struct call *call, const struct ref *vm, struct err *err)
     }
     for (size_t i = 0; i < p.n; i++) {
         AUTO(err_done) struct err second = { 0 };
-        if (!ref_is_null(&p.vdis[i])
-            && storage_destroy_vdi(call, &p.vdis[i], &second))
+        if (!ref_is_null(&p.vdis[i]) && storage_destroy_vdi(call, &p.vdis[i], &second))
             log_warn("a disk of an unfinished provisioning of %s stays", p.name);
     }
     return -1;

@@ -108,11 +108,14 @@ static int find_machine(struct resize *r, const struct vdi_rec *vdi, struct err 
         const struct vm_rec *vm = db_get(CLASS_VM, &vbd->VM);
         if (!vbd->currently_attached || !vm)
             continue;
-        if (!ref_is_null(&r->vbd) || vbd->mode != VBD_MODE_RW || vdi->read_only) {
+        bool awake = vm->power_state == VM_POWER_STATE_RUNNING
+                     || vm->power_state == VM_POWER_STATE_PAUSED;
+        if (!ref_is_null(&r->vbd) || vbd->mode != VBD_MODE_RW || vdi->read_only || !awake) {
             ref_text(&r->vdi, text);
             (void)err_set(err, ERR_VDI_IN_USE, text, "resize");
-            return err_detail(err, "a disk grows under one machine that writes to it, not "
-                                   "under several, nor where it is read-only");
+            return err_detail(err, "a disk grows under one running machine that writes to "
+                                   "it, not under several, nor where it is read-only or "
+                                   "the machine is suspended");
         }
         r->vbd = vdi->VBDs.v[i];
         memcpy(r->vm_uuid, vm->uuid, sizeof(r->vm_uuid));
