@@ -118,7 +118,7 @@ def test_a_machine_from_its_disc_to_its_end(daemon, api, tmp_path):
 
 def fake(*options):
     directory = tempfile.TemporaryDirectory(prefix="seraid-")
-    return directory, guests.base.Daemon(directory.name, "--sample-ms", "100", *options).start()
+    return directory, guests.base.Daemon(directory.name, "--sample-ms", "1000", *options).start()
 
 
 @pytest.fixture(scope="module")
