@@ -782,6 +782,7 @@ OWN_COMMANDS = [
     ("token-create", "", "name-label role", "expires methods vm-uuids", ""),
     ("token-revoke", "", "uuid", "", "serai.token_revoke uuid"),
     ("vm-console", "vm", "", "", ""),
+    ("image-import", "", "filename", "name-label format sr-uuid template network-uuid memory vcpus name-description", ""),
     ("template-import", "", "name-label", "filename sr-uuid network-uuid memory vcpus name-description kernel ramdisk args",
      ""),
 ]

@@ -61,22 +61,21 @@ static const char *const never[] = {
 
 /* Refused to who has no rights. */
 static const char *const not_plain[] = {
-    "adjtimex",      "chroot",        "clock_adjtime", "clock_settime",
-    "execveat",      "fanotify_init", "fanotify_mark", "fsconfig",
-    "fsmount",       "fsopen",        "fspick",        "landlock_create_ruleset",
-    "mbind",         "memfd_secret",  "migrate_pages", "mknod",
-    "mknodat",       "mount",         "mount_setattr", "move_mount",
-    "move_pages",    "msgget",        "open_tree",     "personality",
-    "pidfd_getfd",   "pivot_root",    "reboot",        "semget",
-    "setdomainname", "setfsgid",      "setfsuid",      "setgid",
-    "setgroups",     "sethostname",   "setns",         "setregid",
-    "setresgid",     "setresuid",     "setreuid",      "settimeofday",
-    "setuid",        "shmget",        "stime",         "syslog",
-    "umount",        "umount2",       "unshare",       "vhangup",
+    "adjtimex",      "chroot",        "clock_adjtime", "clock_settime", "execveat",
+    "fanotify_init", "fanotify_mark", "fsconfig",      "fsmount",       "fsopen",
+    "fspick",        "mbind",         "memfd_secret",  "migrate_pages", "mknod",
+    "mknodat",       "mount",         "mount_setattr", "move_mount",    "move_pages",
+    "msgget",        "open_tree",     "personality",   "pidfd_getfd",   "pivot_root",
+    "reboot",        "semget",        "setdomainname", "setfsgid",      "setfsuid",
+    "setgid",        "setgroups",     "sethostname",   "setns",         "setregid",
+    "setresgid",     "setresuid",     "setreuid",      "settimeofday",  "setuid",
+    "shmget",        "stime",         "syslog",        "umount",        "umount2",
+    "unshare",       "vhangup",
 };
 
-/* Refused in a jail. */
-static const char *const not_jailed[] = { "pidfd_open", "pidfd_send_signal" };
+/* Refused in a jail; a daemon's helpers may give up still more. */
+static const char *const not_jailed[] = { "pidfd_open", "pidfd_send_signal",
+                                          "landlock_create_ruleset" };
 
 /* Not there without rights: their users do without. */
 static const char *const absent[] = { "clone3", "io_uring_setup", "io_uring_enter",

@@ -73,10 +73,13 @@ static int audit_verify(int argc, char *const *argv)
     return status;
 }
 
-/* "template-import FILE ..." is "template-import filename=FILE ..." */
+/* "template-import FILE ..." is "template-import filename=FILE ...", and so for image-import */
 static void name_file(struct options *o)
 {
-    for (int i = 1; i < o->argc && str_eq(o->argv[0], "template-import"); i++) {
+    bool takes_file = o->argc > 0
+                      && (str_eq(o->argv[0], "template-import")
+                          || str_eq(o->argv[0], "image-import"));
+    for (int i = 1; i < o->argc && takes_file; i++) {
         if (strchr(o->argv[i], '=') || str_starts(o->argv[i], "-"))
             continue;
         char *named = str_fmt("filename=%s", o->argv[i]);

@@ -295,13 +295,14 @@ static void progress(const struct remote *r, uint64_t done, uint64_t size, int *
                   done == size ? "\n" : "");
 }
 
+/* From the byte that fd stands at. */
 static int send_file(const struct remote *r, struct conn *c, int fd, const char *path,
-                     uint64_t size, struct err *err)
+                     uint64_t from, uint64_t size, struct err *err)
 {
     AUTO(free_ptr) char *block = mem_alloc(BLOCK);
     struct deadline d = until_signal();
     int shown = -1;
-    for (uint64_t done = 0; done < size;) {
+    for (uint64_t done = from; done < size;) {
         ssize_t n = read(fd, block, MIN((uint64_t)BLOCK, size - done));
         if (n <= 0) {
             (void)fail(err);
@@ -405,6 +406,37 @@ static void better_error(struct remote *r, const char *task, struct err *err)
     }
 }
 
+/* How much of an upload that was cut off the server still has (docs/import-image.md). */
+static uint64_t upload_offset(struct remote *r, const char *path_query, uint64_t size)
+{
+    struct deadline d = deadline_in_cancel(CONNECT_US, cancel_fd);
+    AUTO(buf_done) struct buf body = BUF_INIT(4096);
+    AUTO(err_done) struct err ignored = { 0 }; /* then from the first byte on */
+    AUTO(free_str) char *extra = str_fmt("Cookie: session_id=%s\r\n", r->session);
+    const struct client_ask ask = { .method = "GET",
+                                    .path_query = path_query,
+                                    .extra = extra };
+    int status = 0;
+    json_t *answer = NULL;
+    json_int_t offset = 0;
+    if (str_starts(path_query, "/import_image?")
+        && client_request(r->client, &ask, &status, &body, &d, &ignored) == 0
+        && status == 200)
+        answer = json_loadb(buf_str(&body), body.len, 0, NULL);
+    offset = json_integer_value(json_object_get(answer, "offset"));
+    json_decref(answer);
+    explicit_bzero(extra, strlen(extra));
+    return offset > 0 && (uint64_t)offset < size ? (uint64_t)offset : 0;
+}
+
+static char *length_headers(uint64_t from, uint64_t size)
+{
+    unsigned long long at = from, all = size;
+    return from ? str_fmt("Content-Length: %llu\r\nContent-Range: bytes %llu-%llu/%llu\r\n",
+                          all - at, at, all - 1, all)
+                : str_fmt("Content-Length: %llu\r\n", all);
+}
+
 static int upload(void *arg, const char *path, const char *path_query, char **result_out,
                   struct err *err)
 {
@@ -415,13 +447,17 @@ static int upload(void *arg, const char *path, const char *path_query, char **re
         return -1;
     AUTO(free_str) char *label = str_fmt("Import of %s", path);
     AUTO(free_str) char *task = new_task(r, label, err);
-    AUTO(free_str)
-    char *length = str_fmt("Content-Length: %llu\r\n", (unsigned long long)size);
+    uint64_t from = task ? upload_offset(r, path_query, size) : 0;
+    AUTO(free_str) char *length = length_headers(from, size);
     if (!task)
         return -1;
+    if (lseek(fd, (off_t)from, SEEK_SET) < 0) {
+        (void)fail(err);
+        return err_detail(err, "%s: %m", path);
+    }
     AUTO(conn_close)
     struct conn *c = open_transfer(r, "PUT", path_query, task, length, err);
-    int rc = c ? send_file(r, c, fd, path, size, err) : -1;
+    int rc = c ? send_file(r, c, fd, path, from, size, err) : -1;
     if (rc < 0)
         better_error(r, task, err);
     else

@@ -40,6 +40,11 @@ void foreign_init(const char *binary)
     program = str_dup(binary);
 }
 
+const char *foreign_program(void)
+{
+    return program;
+}
+
 static int start(struct foreign *f, const char *kind, int in, int out)
 {
     const char *const argv[] = { program, kind, NULL };

@@ -23,6 +23,7 @@ struct foreign_source {
 struct foreign;
 
 void foreign_init(const char *binary); /* of serai-image; copied */
+const char *foreign_program(void);
 struct foreign *foreign_open(enum foreign_kind kind, const struct foreign_source *source,
                              struct err *err) MUST_CHECK;
 void foreign_close(struct foreign **f); /* its process is gone; fit for AUTO */

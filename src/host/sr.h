@@ -59,6 +59,14 @@ struct sr_ops {
                        struct err *err); /* sparse, reflink where possible */
     int (*volume_resize)(const struct sr_config *sr, const char *vdi, uint64_t size_bytes,
                          struct err *err); /* grow only */
+    /* A file for what comes in, before it is a volume. Given. key NULL: without a name, gone with its descriptor. Else
+     * (of digits and small letters) it stays until it is forgotten, or a day old; without make it must be there:
+     * VDI_MISSING(sr, key). */
+    int (*spool)(const struct sr_config *sr, const char *key, bool make, struct err *err);
+    void (*spool_forget)(const struct sr_config *sr, const char *key); /* NULL: the old */
+    /* It becomes a volume of that name. NULL where volumes have none. */
+    int (*spool_place)(const struct sr_config *sr, const char *key, const char *name,
+                       struct err *err);
     /* Descriptor of a raw volume for a machine. Given. */
     int (*volume_open)(const struct sr_config *sr, const char *vdi, bool read_only,
                        struct err *err);

@@ -7,6 +7,7 @@
  *     used once. */
 #include "host/sr_export.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -379,18 +380,32 @@ static int put_file(const struct sr_export_sink *sink, const char *name, const v
     return tar_padding(n) ? sink->write(sink->arg, zeroes, tar_padding(n), err) : 0;
 }
 
-static int put_piece(const struct sr_export_sink *sink, const char *disk, uint64_t number,
-                     const uint8_t *p, size_t n, struct err *err)
+static void sha1_text(const uint8_t *p, size_t n, char out[static 41])
 {
-    char name[100], hash[17];
+    uint8_t digest[EVP_MAX_MD_SIZE] = { 0 };
+    unsigned len;
+
+    if (EVP_Digest(p, n, digest, &len, EVP_sha1(), NULL) != 1)
+        memset(digest, 0, sizeof(digest)); /* no reader will take it */
+    for (size_t i = 0; i < 20; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static int put_piece(const struct sr_export_sink *sink, const char *disk, uint64_t number,
+                     bool sha1, const uint8_t *p, size_t n, struct err *err)
+{
+    char name[100], sum[41];
 
     (void)snprintf(name, sizeof(name), "%s/%08llu", disk, (unsigned long long)number);
     if (put_file(sink, name, p, n, err) != 0)
         return -1;
-    (void)snprintf(name, sizeof(name), "%s/%08llu.xxhash", disk,
-                   (unsigned long long)number);
-    (void)snprintf(hash, sizeof(hash), "%016llX", (unsigned long long)XXH64(p, n, 0));
-    return put_file(sink, name, hash, 16, err);
+    (void)snprintf(name, sizeof(name), "%s/%08llu.%s", disk, (unsigned long long)number,
+                   sha1 ? "checksum" : "xxhash");
+    if (sha1)
+        sha1_text(p, n, sum);
+    else
+        (void)snprintf(sum, sizeof(sum), "%016llX", (unsigned long long)XXH64(p, n, 0));
+    return put_file(sink, name, sum, strlen(sum), err);
 }
 
 static bool is_zero(const uint8_t *p, size_t n)
@@ -398,7 +413,7 @@ static bool is_zero(const uint8_t *p, size_t n)
     return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
 }
 
-int sr_export_pieces(struct sr_image *i, const char *name,
+int sr_export_pieces(struct sr_image *i, const char *name, bool sha1,
                      const struct sr_export_sink *sink, struct err *err)
 {
     uint64_t size = sr_image_bytes(i), n = up(size, TAR_PIECE), next = 0, len = 0;
@@ -422,7 +437,7 @@ int sr_export_pieces(struct sr_image *i, const char *name,
             || sr_image_read(i, p, bytes, at, err) != 0)
             return -1;
         if ((edge || !is_zero(p, (size_t)bytes))
-            && put_piece(sink, name, k, p, (size_t)bytes, err) != 0)
+            && put_piece(sink, name, k, sha1, p, (size_t)bytes, err) != 0)
             return -1;
     }
     return 0;
@@ -430,7 +445,7 @@ int sr_export_pieces(struct sr_image *i, const char *name,
 
 static int send_tar(struct sr_export *e, struct err *err)
 {
-    return sr_export_pieces(e->spec.image, "Ref:0", e->sink, err) == 0
+    return sr_export_pieces(e->spec.image, "Ref:0", false, e->sink, err) == 0
                ? put_zeroes(e, (uint64_t)2 * TAR_BLOCK, err)
                : -1;
 }

@@ -39,8 +39,8 @@ void sr_export_free(struct sr_export **e);
 uint64_t sr_export_bytes(const struct sr_export *e); /* UINT64_MAX: it is not known */
 int sr_export_send(struct sr_export *e, const struct sr_export_sink *sink, struct err *err)
     MUST_CHECK;
-/* The pieces of a disk within an archive, NAME/00000000 and so on, each with its checksum. Pieces of zeroes are left out,
- * but for the first and the last. */
-int sr_export_pieces(struct sr_image *i, const char *name,
+/* The pieces of a disk within an archive, NAME/00000000 and so on, each with its checksum (XXH64, or as old readers want it,
+ * SHA-1). Pieces of zeroes are left out, but for the first and the last. */
+int sr_export_pieces(struct sr_image *i, const char *name, bool sha1,
                      const struct sr_export_sink *sink, struct err *err) MUST_CHECK;
 #endif

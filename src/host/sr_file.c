@@ -6,6 +6,7 @@
  *
  * Runs on any thread, owns no state. Calls on one volume are kept apart by the caller. */
 #include "host/sr_image.h"
+#include "host/sr_spool.h"
 #include "host/sr_vhd.h"
 
 #include <dirent.h>
@@ -165,6 +166,7 @@ static int attach(const struct sr_config *sr, struct err *err)
     }
     if (access(sr->path, R_OK | W_OK | X_OK) < 0)
         return fail(err, "The directory is not writable", sr->path);
+    sr_spool_forget(sr, NULL);
     return each_entry(sr, TMP_SUFFIX, remove_entry, NULL, err) < 0
                    || each_entry(sr, VHD_TMP, remove_entry, NULL, err) < 0
                ? -1
@@ -719,7 +721,8 @@ static const char *const capabilities[] = {
     .stat = volume_stat, .volume_create = volume_create, .volume_destroy = volume_destroy, \
     .volume_copy = volume_copy, .volume_resize = volume_resize,                            \
     .volume_open = volume_open, .volume_leaf = volume_leaf, .volume_child = volume_child,  \
-    .volume_merge = volume_merge, .volume_image = volume_image
+    .volume_merge = volume_merge, .spool = sr_spool_open, .spool_forget = sr_spool_forget, \
+    .volume_image = volume_image
 
 const struct sr_ops sr_file = {
     .type = "file",

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "host/sr_image.h"
+#include "host/sr_spool.h"
 
 static int fail(struct err *err, const char *what, const char *path)
 {
@@ -224,5 +225,8 @@ const struct sr_ops sr_iso = {
     .volume_copy = volume_copy,
     .volume_resize = volume_resize,
     .volume_open = volume_open,
+    .spool = sr_spool_open,
+    .spool_forget = sr_spool_forget,
+    .spool_place = sr_spool_place,
     .volume_image = volume_image,
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* serai-image vhd|tar|xva: a stream from outside on descriptor 0 becomes records (image_record.h) on descriptor 1. Before the
+/* serai-image --qemu-img info|convert FORMAT BYTES: QEMU's reader in a jail (jail.h), for formats that cannot be streamed: the
+ * image is descriptor 0, what convert writes 3. The format is always named: nothing is probed.
+ *
+ * serai-image vhd|tar|xva: a stream from outside on descriptor 0 becomes records (image_record.h) on descriptor 1. Before the
  * first byte is read the process has given up everything else: a system call that is not on the list ends it. No
  * files, no network, no other process, memory up to a limit. */
 #include <errno.h>
@@ -12,7 +15,9 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "image/image.h"
+#include "image/jail.h"
 
 #define MEMORY_MAX ((rlim_t)512 << 20)
 
@@ -116,12 +121,44 @@ static int convert(const char *kind)
     return rc;
 }
 
+#define QEMU_IMG "/usr/bin/qemu-img"
+
+static int qemu_img(const char *what, const char *format, uint64_t bytes)
+{
+    static char program[] = QEMU_IMG, info[] = "info", json[] = "--output=json",
+                convert_[] = "convert", f[] = "-f", raw[] = "raw", O[] = "-O", n[] = "-n",
+                zero[] = "--target-is-zero", in[] = "/proc/self/fd/0",
+                out[] = "/proc/self/fd/3", U[] = "-U";
+    AUTO(free_str) char *name = str_dup(format);
+    char *const look[] = { program, info, U, json, f, name, in, NULL };
+    char *const copy[] = { program, convert_, n, zero, f, name, O, raw, in, out, NULL };
+    bool is_info = str_eq(what, "info");
+
+    IGNORE(jail_exec(is_info ? look : copy, 0, is_info ? -1 : 3,
+                     bytes)); /* it did not become it */
+    fprintf(stderr, "serai-image: %s: %m\n", QEMU_IMG);
+    return 1;
+}
+
+static bool is_seekable(const char *format)
+{
+    return str_eq(format, "qcow2") || str_eq(format, "vmdk") || str_eq(format, "vhdx");
+}
+
 int main(int argc, char **argv)
 {
+    int64_t bytes;
+
+    if (argc == 5 && str_eq(argv[1], "--qemu-img") && is_seekable(argv[3])
+        && (str_eq(argv[2], "info") || str_eq(argv[2], "convert"))
+        && parse_range(argv[4], 0, INT64_MAX, &bytes))
+        return qemu_img(argv[2], argv[3], (uint64_t)bytes);
     const char *kind = argc == 2 ? argv[1] : "";
 
     if (!str_eq(kind, "vhd") && !str_eq(kind, "tar") && !str_eq(kind, "xva")) {
-        fputs("usage: serai-image vhd|tar|xva <STREAM >RECORDS\n", stderr);
+        fputs("usage: serai-image vhd|tar|xva\n"
+              "       serai-image --qemu-img info|convert qcow2|vmdk|vhdx BYTES\n",
+              stderr);
         return 2;
     }
     /* What libcrypto and the table's keys look up once, they look up now. */

@@ -51,6 +51,8 @@ static const struct vm_rule vm_rules[] = {
       BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) },
     { VM_OPERATIONS_COPY, HALTED, true, true,
       BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) },
+    { VM_OPERATIONS_EXPORT, HALTED | SUSPENDED, true, true,
+      BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) | BIT(VM_OPERATIONS_EXPORT) },
     { VM_OPERATIONS_SNAPSHOT, ANY, true, false, 0 },
     { VM_OPERATIONS_REVERT, HALTED, false, true, 0 },
     { VM_OPERATIONS_PROVISION, HALTED, true, true, 0 },
@@ -103,6 +105,7 @@ static bool fits_snapshot(const struct vm_rec *vm, int op)
     static const uint64_t of_snapshots = BIT(VM_OPERATIONS_REVERT)
                                          | BIT(VM_OPERATIONS_CLONE)
                                          | BIT(VM_OPERATIONS_COPY)
+                                         | BIT(VM_OPERATIONS_EXPORT)
                                          | BIT(VM_OPERATIONS_DESTROY);
     return vm->is_a_snapshot ? (of_snapshots & BIT(op)) != 0 : op != VM_OPERATIONS_REVERT;
 }

@@ -20,6 +20,8 @@ int vif_after_set(struct call *call, const struct ref *self, unsigned field,
                   struct err *err) MUST_CHECK;
 int vdi_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
+/* Errors: VDI_TOO_SMALL, VDI_TOO_LARGE. */
+int vdi_check_size(int64_t size, struct err *err) MUST_CHECK;
 int vdi_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
 int pbd_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;

@@ -231,19 +231,74 @@ static int choose(struct gathering *g, const struct ova_choice *c, struct err *e
     return 0;
 }
 
-int ova_export(const struct ova_choice *choice, struct buf *out, struct err *err)
+static bool seen(const struct ova_disks *disks, const struct ref *vdi)
 {
-    static const char zeroes[2 * TAR_BLOCK];
+    for (size_t i = 0; i < disks->rows.n; i++)
+        if (ref_eq(&disks->rows.v[i].vdi, vdi))
+            return true;
+    return false;
+}
+
+static void add_disk(const struct gathering *g, struct ova_disks *disks,
+                     const struct ref *vdi)
+{
+    const struct item *item = hash_get(&g->by_ref, vdi, sizeof(*vdi));
+
+    if (item && !seen(disks, vdi))
+        vec_push(&disks->rows, ((struct ova_disk){ *vdi, item->number }));
+}
+
+static void list_disks(const struct gathering *g, bool power_state, struct ova_disks *disks)
+    REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < g->items.n; i++) {
+        const struct item *item = g->items.v[i];
+        const void *rec = db_get(item->cls, &item->ref);
+        const struct vbd_rec *vbd = rec;
+
+        if (item->cls == CLASS_VBD && vbd->type != VBD_TYPE_CD)
+            add_disk(g, disks, &vbd->VDI);
+        if (item->cls == CLASS_VM && power_state)
+            add_disk(g, disks, &((const struct vm_rec *)rec)->suspend_VDI);
+    }
+}
+
+static void list_vms(const struct gathering *g, struct set_ref *out)
+{
+    *out = (struct set_ref){ .v = mem_array(g->items.n + 1, sizeof(*out->v)) };
+    for (size_t i = 0; i < g->items.n; i++)
+        if (g->items.v[i]->cls == CLASS_VM)
+            out->v[out->n++] = g->items.v[i]->ref;
+}
+
+int ova_describe(const struct ova_choice *choice, struct buf *xml, struct ova_disks *disks,
+                 struct set_ref *vms_out, struct err *err)
+{
     AUTO(gathering_done) struct gathering g = { 0 };
-    AUTO(buf_done) struct buf xml = BUF_INIT(0);
-    uint8_t head[TAR_BLOCK];
     int rc;
 
     db_lock();
     rc = choose(&g, choice, err);
-    if (rc == 0)
-        write_xml(&xml, &g, choice->power_state);
+    if (rc == 0) {
+        write_xml(xml, &g, choice->power_state);
+        list_disks(&g, choice->power_state, disks);
+        list_vms(&g, vms_out);
+    }
     db_unlock();
+    return rc;
+}
+
+int ova_export(const struct ova_choice *choice, struct buf *out, struct err *err)
+{
+    static const char zeroes[2 * TAR_BLOCK];
+    AUTO(buf_done) struct buf xml = BUF_INIT(0);
+    struct ova_disks disks = { 0 };
+    struct set_ref vms = { 0 };
+    uint8_t head[TAR_BLOCK];
+    int rc = ova_describe(choice, &xml, &disks, &vms, err);
+
+    vec_done(&disks.rows);
+    free(vms.v);
     if (rc != 0)
         return -1;
     tar_header(head, "ova.xml", xml.len, clock_wall_us() / US_PER_SEC);

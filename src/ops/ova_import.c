@@ -7,13 +7,16 @@
 #include "api/errors.h"
 #include "base/failpoint.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/tar.h"
 #include "base/uuid.h"
 #include "base/vec.h"
 #include "model/ops_lock.h"
+#include "ops/hooks.h"
 #include "ops/ova.h"
+#include "ops/storage.h"
 #include "ops/vm.h"
 #include "wire/rpc.h"
 
@@ -33,6 +36,8 @@ struct import {
     json_t *tree;
     VEC(struct object) objects;
     struct hash by_id; /* struct object */
+    VEC(struct ova_fill) disks;
+    bool own; /* written by us: stored memory can be taken */
 };
 
 static void import_done(struct import *m)
@@ -40,6 +45,7 @@ static void import_done(struct import *m)
     for (size_t i = 0; i < m->objects.n; i++)
         record_free(&schema_classes[m->objects.v[i].cls], m->objects.v[i].rec);
     vec_done(&m->objects);
+    vec_done(&m->disks);
     hash_done(&m->by_id);
     json_decref(m->tree);
 }
@@ -177,6 +183,23 @@ static bool find_template(struct object *o) REQUIRES(db_mutex)
     return false;
 }
 
+/* A CD is found here, or its drive is empty; its contents do not come. */
+static bool is_cd(const struct import *m, const struct object *vdi)
+{
+    bool cd = false;
+
+    for (size_t i = 0; i < m->objects.n; i++) {
+        const struct object *o = &m->objects.v[i];
+
+        if (o->cls == CLASS_VBD && str_eq(text_of(o, "VDI"), vdi->id)) {
+            if (!str_eq(text_of(o, "type"), "CD"))
+                return false;
+            cd = true;
+        }
+    }
+    return cd;
+}
+
 static int find_all(struct import *m, struct err *err) REQUIRES(db_mutex)
 {
     char text[REF_TEXT_SIZE];
@@ -185,9 +208,13 @@ static int find_all(struct import *m, struct err *err) REQUIRES(db_mutex)
         struct object *o = &m->objects.v[i];
 
         switch (o->cls) {
+        case CLASS_VDI:
+            if (m->how->fill && !is_cd(m, o))
+                break; /* made anew */
+            (void)by_uuid(o);
+            break;
         case CLASS_HOST:
-        case CLASS_SR:
-        case CLASS_VDI: (void)by_uuid(o); break;
+        case CLASS_SR: (void)by_uuid(o); break;
         case CLASS_NETWORK:
             if (!find_network(o))
                 o->rec = record_new(&schema_classes[o->cls]);
@@ -321,7 +348,7 @@ static int prepare_vbd(struct import *m, struct object *o, struct err *err)
         record_free(&schema_classes[o->cls], TAKE(o->rec));
         o->ref = REF_NULL;
         return 0;
-    } else if (vbd->empty) {
+    } else if (vbd->empty && !(m->how->dry_run && m->how->fill)) {
         return err_set(err, ERR_IMPORT_ERROR_ATTACHED_DISKS_NOT_FOUND);
     }
     if (!vm_device_position(vbd->userdevice, &position) || position >= 256)
@@ -377,6 +404,100 @@ static int prepare_network(struct import *m, struct object *o, struct err *err)
     if (n->MTU < 68 || n->MTU > 65535)
         n->MTU = 1500;
     return 0;
+}
+
+/* Disks */
+
+/* A disk that a VM which is made has; or its stored memory, if that is ours. */
+static bool is_wanted(const struct import *m, const struct object *vdi)
+{
+    for (size_t i = 0; i < m->objects.n; i++) {
+        const struct object *o = &m->objects.v[i];
+
+        if (o->cls == CLASS_VBD && refers(m, o, "VDI") == vdi && owner(m, o)
+            && !str_eq(text_of(o, "type"), "CD"))
+            return true;
+        if (o->cls == CLASS_VM && o->rec && m->own && refers(m, o, "suspend_VDI") == vdi)
+            return true;
+    }
+    return false;
+}
+
+/* What of a stranger's disk is taken for a new one. */
+static int make_disk(struct import *m, struct object *o, struct err *err)
+{
+    struct vdi_rec *rec = storage_vdi_new(&m->how->sr, text_of(o, "name_label"), 0), *said;
+    struct ova_fill row = { .id = o->id };
+    int rc;
+
+    o->rec = record_new(&schema_classes[o->cls]);
+    rc = fill(m, o, err);
+    said = o->rec;
+    if (rc == 0)
+        rc = vdi_check_size(said->virtual_size, err);
+    if (rc == 0) {
+        rec->virtual_size = said->virtual_size;
+        rec->type = said->type;
+        rec->sharable = said->sharable;
+        rec->name_description = TAKE(said->name_description);
+        rec->other_config = said->other_config;
+        said->other_config = (struct map_string_string){ 0 };
+        rec->xenstore_data = said->xenstore_data;
+        said->xenstore_data = (struct map_string_string){ 0 };
+        rec->tags = said->tags;
+        said->tags = (struct set_string){ 0 };
+        row.bytes = (uint64_t)said->virtual_size;
+    }
+    record_free(&schema_classes[o->cls], TAKE(o->rec));
+    if (rc != 0) {
+        record_free(&schema_classes[CLASS_VDI], rec);
+        return -1;
+    }
+    rec->type = rec->type == VDI_TYPE_SUSPEND ? VDI_TYPE_SUSPEND : VDI_TYPE_USER;
+    if (storage_create_vdi(m->call, rec, STORAGE_FOR_VM, &row.vdi, err) != 0)
+        return -1;
+    o->ref = row.vdi;
+    vec_push(&m->disks, row);
+    return 0;
+}
+
+static int make_disks(struct import *m, struct err *err)
+{
+    for (size_t i = 0; i < m->objects.n; i++) {
+        struct object *o = &m->objects.v[i];
+
+        if (o->cls == CLASS_VDI && ref_is_null(&o->ref) && is_wanted(m, o)
+            && make_disk(m, o, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int fill_disks(struct import *m, struct err *err)
+{
+    (void)FAILPOINT("ova.disks");
+    if (m->how->fill(m->how->fill_arg, m->disks.v, m->disks.n, err) != 0)
+        return -1;
+    (void)FAILPOINT("ova.filled");
+    return 0;
+}
+
+static void drop_disks(struct import *m)
+{
+    for (size_t i = 0; i < m->disks.n; i++) {
+        AUTO(err_done) struct err why = { 0 };
+
+        if (storage_destroy_vdi(m->call, &m->disks.v[i].vdi, &why) != 0) {
+            AUTO(free_str) char *text = err_text(&why);
+            log_warn("a disk of an import that failed stays: %s", text);
+        }
+    }
+}
+
+static void keep_disks(struct import *m)
+{
+    for (size_t i = 0; i < m->disks.n; i++)
+        storage_owned(&m->disks.v[i].vdi, 1);
 }
 
 /* Devices of one VM at one place. */
@@ -514,6 +635,30 @@ static void join(struct tx *tx, const struct import *m, const bool *made) REQUIR
     }
 }
 
+/* The disks of snapshots are those of other disks, when those came too. */
+static void join_disks(struct tx *tx, const struct import *m) REQUIRES(db_mutex)
+{
+    for (size_t i = 0; i < m->objects.n; i++) {
+        const struct object *o = &m->objects.v[i], *of = refers(m, o, "snapshot_of");
+        const struct object *memory = refers(m, o, "suspend_VDI");
+
+        if (o->cls == CLASS_VDI && m->how->fill && !ref_is_null(&o->ref)
+            && json_is_true(json_object_get(o->snapshot, "is_a_snapshot"))) {
+            tx_set_bool(tx, &o->ref, CLASS_VDI, F_VDI_IS_A_SNAPSHOT, true);
+            if (of && of->cls == CLASS_VDI && !ref_is_null(&of->ref))
+                tx_set_ref(tx, &o->ref, CLASS_VDI, F_VDI_SNAPSHOT_OF, &of->ref);
+            op_refresh(tx, CLASS_VDI, &o->ref);
+        }
+        if (o->cls == CLASS_VM && m->how->fill && m->own && memory
+            && memory->cls == CLASS_VDI && !ref_is_null(&memory->ref)
+            && db_get(CLASS_VM, &o->ref)) {
+            tx_set_ref(tx, &o->ref, CLASS_VM, F_VM_SUSPEND_VDI, &memory->ref);
+            tx_set_enum(tx, &o->ref, CLASS_VM, F_VM_POWER_STATE, VM_POWER_STATE_SUSPENDED);
+            op_refresh(tx, CLASS_VM, &o->ref);
+        }
+    }
+}
+
 static int make(struct import *m, struct set_ref *result, struct err *err)
 {
     static const enum class_id order[] = { CLASS_NETWORK, CLASS_VM, CLASS_VBD, CLASS_VIF };
@@ -536,32 +681,67 @@ static int make(struct import *m, struct set_ref *result, struct err *err)
     for (size_t k = 0; k < ARRAY_SIZE(order); k++)
         make_class(tx, m, order[k]);
     join(tx, m, made);
+    join_disks(tx, m);
     (void)FAILPOINT("ova.made");
     return tx_commit(tx, err);
+}
+
+static int judge(struct import *m, struct err *err)
+{
+    const char *build = json_string_value(
+        json_object_get(json_object_get(m->tree, "version"), "build_number"));
+    int rc;
+
+    if (check_version(m->tree, err) != 0 || take_objects(m, err) != 0)
+        return -1;
+    m->own = build && str_starts(build, "serai-");
+    db_lock();
+    rc = find_all(m, err);
+    db_unlock();
+    return rc;
+}
+
+/* What could be wrong with the description is found before the contents come. */
+static int prepare_all(struct import *m, struct err *err)
+{
+    bool fill = m->how->fill && !m->how->dry_run;
+
+    if ((fill && make_disks(m, err) != 0) || prepare(m, err) != 0)
+        return -1;
+    if (same_uuid_twice(m))
+        return bad(err, "ova.xml has two VMs of the same uuid");
+    return fill ? fill_disks(m, err) : 0;
+}
+
+int ova_import_xml(struct call *call, const struct ova_import *how, const char *xml,
+                   size_t len, struct set_ref *result, struct err *err)
+{
+    AUTO(import_done) struct import m = { .call = call, .how = how };
+    AUTO(err_done) struct err why = { 0 };
+    int rc;
+
+    m.tree = xmlrpc_parse_value(xml, len, &why);
+    if (!m.tree)
+        return bad(err, why.n_params ? why.params[0] : "ova.xml cannot be read");
+    if (judge(&m, err) != 0)
+        return -1;
+    rc = prepare_all(&m, err);
+    if (rc == 0)
+        rc = make(&m, result, err);
+    if (rc == 0)
+        keep_disks(&m);
+    else
+        drop_disks(&m);
+    return rc;
 }
 
 int ova_import(struct call *call, const struct ova_import *how,
                ssize_t (*read)(void *arg, void *p, size_t n), void *arg,
                struct set_ref *result, struct err *err)
 {
-    AUTO(import_done) struct import m = { .call = call, .how = how };
     AUTO(buf_done) struct buf xml = BUF_INIT(0);
-    AUTO(err_done) struct err why = { 0 };
-    int rc;
 
-    if (read_xml(read, arg, &xml, err) != 0)
-        return -1;
-    m.tree = xmlrpc_parse_value(buf_str(&xml), xml.len, &why);
-    if (!m.tree)
-        return bad(err, why.n_params ? why.params[0] : "ova.xml cannot be read");
-    if (check_version(m.tree, err) != 0 || take_objects(&m, err) != 0)
-        return -1;
-    db_lock();
-    rc = find_all(&m, err);
-    db_unlock();
-    if (rc != 0 || prepare(&m, err) != 0)
-        return -1;
-    if (same_uuid_twice(&m))
-        return bad(err, "ova.xml has two VMs of the same uuid");
-    return make(&m, result, err);
+    return read_xml(read, arg, &xml, err) == 0
+               ? ova_import_xml(call, how, buf_str(&xml), xml.len, result, err)
+               : -1;
 }

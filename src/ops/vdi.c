@@ -24,7 +24,7 @@
 #define VDI_UNIT_BYTES \
     (UINT64_C(2) << 20) /* sizes are multiples of it, as XenServer's are */
 
-static int check_size(int64_t size, struct err *err)
+int vdi_check_size(int64_t size, struct err *err)
 {
     if (size < 1)
         return err_set(err, ERR_VDI_TOO_SMALL, "OpaqueRef:NULL", "1");
@@ -37,7 +37,7 @@ int vdi_create(struct call *call, void *record, struct ref *result, struct err *
 {
     struct vdi_rec *rec = record;
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
-    if (check_size(rec->virtual_size, err) || storage_sr(&rec->SR, &sr, err))
+    if (vdi_check_size(rec->virtual_size, err) || storage_sr(&rec->SR, &sr, err))
         goto refuse;
     if (!sr.ops->volume_create) {
         char text[REF_TEXT_SIZE];
@@ -129,7 +129,7 @@ static int plan_resize(struct resize *r, int64_t size, struct err *err)
     struct ref sr_ref = sr_of(&r->vdi);
     char text[REF_TEXT_SIZE];
     ref_text(&r->vdi, text);
-    if (check_size(size, err) || storage_sr(&sr_ref, &r->sr, err))
+    if (vdi_check_size(size, err) || storage_sr(&sr_ref, &r->sr, err))
         return -1;
     db_lock();
     const struct vdi_rec *rec = call_get(CLASS_VDI, &r->vdi, err);

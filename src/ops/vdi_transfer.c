@@ -4,12 +4,17 @@
 #include "ops/vdi_transfer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "api/errors.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "host/qemu_img.h"
 #include "model/ops_lock.h"
+#include "ops/hooks.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
 
@@ -20,6 +25,7 @@ enum vdi_format vdi_transfer_format(const char *name)
     return !name || str_eq(name, "raw") ? VDI_FORMAT_RAW
            : str_eq(name, "vhd")        ? VDI_FORMAT_VHD
            : str_eq(name, "tar")        ? VDI_FORMAT_TAR
+           : qemu_img_reads(name)       ? VDI_FORMAT_SEEKABLE
                                         : VDI_FORMAT_NONE;
 }
 
@@ -133,6 +139,61 @@ static int finish(struct sr_image *i, struct err *err)
     return sr_image_finish(i, &why) ? vdi_write_failed(&why, err) : 0;
 }
 
+/* What is being filled: a disk that is there, or one that is made as soon as its size is known. */
+struct filling {
+    struct call *call;
+    const struct vdi_import *how;
+    struct ref vdi, sr; /* sr: of the disk that is to be made, else null */
+    const char *label;
+    bool made;
+    struct sr_image *image; /* NULL: not yet */
+    uint64_t size;
+    uint64_t filled; /* up to here */
+    unsigned disks;
+};
+
+static int make_disk(struct filling *f, uint64_t bytes, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    struct vdi_rec *rec;
+
+    if (bytes == UINT64_MAX || bytes == 0) {
+        (void)err_set(err, ERR_INVALID_VALUE, "vdi", "");
+        return err_detail(err, "without a disk the size must be known: by Content-Length, "
+                               "or from the image");
+    }
+    if (vdi_check_size((int64_t)MIN(bytes, (uint64_t)INT64_MAX), err) != 0
+        || storage_sr(&f->sr, &sr, err) != 0)
+        return -1;
+    if (!sr.ops->volume_create) {
+        char text[REF_TEXT_SIZE];
+
+        ref_text(&f->sr, text);
+        return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+    }
+    rec = storage_vdi_new(&f->sr, f->label, bytes);
+    /* Until it has its content it is nobody's, and goes at the next start. */
+    if (storage_create_vdi(f->call, rec, STORAGE_FOR_VM, &f->vdi, err) != 0)
+        return -1;
+    f->made = true;
+    return 0;
+}
+
+/* bytes: what the image holds; UINT64_MAX: who knows. */
+static int open_disk(struct filling *f, uint64_t bytes, struct err *err)
+{
+    if (f->image)
+        return 0;
+    if (!ref_is_null(&f->sr) && make_disk(f, bytes, err) != 0)
+        return -1;
+    f->image = open_held(&f->vdi, false, err);
+    if (!f->image)
+        return -1;
+    f->size = sr_image_bytes(f->image);
+    return bytes != UINT64_MAX && bytes > f->size ? too_long(&f->vdi, bytes, f->size, err)
+                                                  : 0;
+}
+
 /* ---- raw --------------------------------------------------------------------------------------------- */
 
 /* Fill a chunk, up to left bytes. Returns its size, short only at the end of the data, or -1 with errno. */
@@ -152,74 +213,101 @@ static ssize_t read_chunk(const struct foreign_source *s, uint8_t *chunk, uint64
     return (ssize_t)fill;
 }
 
-static int import_raw(struct call *call, const struct ref *vdi, struct sr_image *i,
-                      const struct vdi_import *how, struct err *err)
+/* Each chunk of the source, to put. */
+static int read_all(struct filling *f,
+                    int (*put)(struct filling *f, void *arg, const uint8_t *p, size_t n,
+                               uint64_t at, struct err *err),
+                    void *arg, struct err *err)
 {
-    uint64_t size = sr_image_bytes(i), done = 0;
     AUTO(free_ptr) uint8_t *chunk = mem_alloc(CHUNK);
     AUTO(err_done) struct err why = { 0 };
+    uint64_t done = 0;
 
-    for (ssize_t n = 1; n > 0 && done < how->length; done += (uint64_t)n) {
-        n = read_chunk(&how->source, chunk, how->length - done);
-        if (n < 0 || call_cancelled(call)) {
+    for (ssize_t n = 1; n > 0 && done < f->how->length; done += (uint64_t)n) {
+        n = read_chunk(&f->how->source, chunk, f->how->length - done);
+        if (n < 0 || call_cancelled(f->call)) {
             (void)err_set(&why, ERR_IMPORT_ERROR_PREMATURE_EOF);
             (void)err_detail(&why, "the upload broke off after %" PRIu64 " bytes", done);
-            return vdi_broken(call, &why, err);
+            return vdi_broken(f->call, &why, err);
         }
-        if (vdi_put_bytes(vdi, i, chunk, (size_t)n, done, err) != 0)
+        if (put(f, arg, chunk, (size_t)n, done, err) != 0)
             return -1;
-        call_progress(call, (double)(done + (uint64_t)n) / (double)size);
     }
     return 0;
 }
 
-/* ---- formats ----------------------------------------------------------------------------------------- */
+static int put_raw(struct filling *f, void *arg, const uint8_t *p, size_t n, uint64_t at,
+                   struct err *err)
+{
+    (void)arg;
+    if (vdi_put_bytes(&f->vdi, f->image, p, n, at, err) != 0)
+        return -1;
+    call_progress(f->call, (double)(at + n) / (double)f->size);
+    return 0;
+}
 
-struct filling {
-    struct call *call;
-    const struct ref *vdi;
-    struct sr_image *image;
-    bool whole; /* what the stream leaves out is zero */
-    uint64_t filled;
-    unsigned disks;
-};
+static int import_raw(struct filling *f, struct err *err)
+{
+    bool made = !ref_is_null(&f->sr);
+
+    return open_disk(f, made ? f->how->length : UINT64_MAX, err) == 0
+               ? read_all(f, put_raw, NULL, err)
+               : -1;
+}
+
+/* ---- streams ----------------------------------------------------------------------------------------- */
+
+/* What a stream leaves out is zero in an archive, and what the disk held in a VHD. */
+static bool is_whole(const struct filling *f)
+{
+    return f->how->format == VDI_FORMAT_TAR;
+}
+
+static int take_bytes(struct filling *f, const struct image_record *r, const uint8_t *p,
+                      struct err *err)
+{
+    /* A fixed VHD says its size at its end, where its footer is; an archive not at all. */
+    uint64_t length = f->how->length;
+    bool known = !ref_is_null(&f->sr) && !is_whole(f) && length != UINT64_MAX
+                 && length > 512;
+
+    if (!f->image && open_disk(f, known ? length - 512 : UINT64_MAX, err) != 0)
+        return -1;
+    if ((is_whole(f) && r->at > f->filled && r->at <= f->size
+         && vdi_put_zeroes(f->image, f->filled, r->at, err) != 0)
+        || vdi_put_bytes(&f->vdi, f->image, p, r->length, r->at, err) != 0)
+        return -1;
+    f->filled = r->at + (r->length + UINT64_C(511)) / 512 * 512;
+    call_progress(f->call, (double)f->filled / (double)f->size);
+    return 0;
+}
 
 /* 1: it was the last. */
 static int take_record(struct filling *f, const struct image_record *r, const uint8_t *p,
                        struct err *err)
 {
-    uint64_t size = sr_image_bytes(f->image);
-
     switch (r->kind) {
-    case IMAGE_SIZE: return r->at > size ? too_long(f->vdi, r->at, size, err) : 0;
+    case IMAGE_SIZE: return open_disk(f, r->at, err);
     case IMAGE_DISK:
         return f->disks++
                    ? err_set(err, ERR_IMPORT_ERROR, "The archive holds several disks")
                    : 0;
-    case IMAGE_BYTES:
-        if ((f->whole && r->at > f->filled && r->at <= size
-             && vdi_put_zeroes(f->image, f->filled, r->at, err) != 0)
-            || vdi_put_bytes(f->vdi, f->image, p, r->length, r->at, err) != 0)
-            return -1;
-        f->filled = r->at + (r->length + UINT64_C(511)) / 512 * 512;
-        call_progress(f->call, (double)f->filled / (double)size);
-        return 0;
+    case IMAGE_BYTES: return take_bytes(f, r, p, err);
     case IMAGE_DONE:
-        if (f->whole && f->disks == 0)
+        if (!f->image)
             return err_set(err, ERR_IMPORT_ERROR, "The archive holds no disk");
-        return f->whole && vdi_put_zeroes(f->image, f->filled, size, err) != 0 ? -1 : 1;
+        return is_whole(f) && vdi_put_zeroes(f->image, f->filled, f->size, err) != 0 ? -1
+                                                                                     : 1;
     default:
         return err_set(err, ERR_IMPORT_ERROR, "The image holds something else than a disk");
     }
 }
 
-static int import_format(struct call *call, const struct ref *vdi, struct sr_image *i,
-                         const struct vdi_import *how, struct err *err)
+static int import_stream(struct filling *f, struct err *err)
 {
-    bool tar = how->format == VDI_FORMAT_TAR;
     AUTO(foreign_close)
-    struct foreign *s = foreign_open(tar ? FOREIGN_TAR : FOREIGN_VHD, &how->source, err);
-    struct filling f = { call, vdi, i, tar, 0, 0 };
+    struct foreign *s = foreign_open(is_whole(f) ? FOREIGN_TAR : FOREIGN_VHD,
+                                     &f->how->source, err);
     int rc = s ? 0 : -1;
 
     while (rc == 0) {
@@ -227,39 +315,167 @@ static int import_format(struct call *call, const struct ref *vdi, struct sr_ima
         const uint8_t *p;
         struct image_record r;
 
-        if (foreign_next(s, &r, &p, call->deadline.cancel_fd, &why) != 0)
-            return vdi_broken(call, &why, err);
-        rc = take_record(&f, &r, p, err);
+        if (foreign_next(s, &r, &p, f->call->deadline.cancel_fd, &why) != 0)
+            return vdi_broken(f->call, &why, err);
+        rc = take_record(f, &r, p, err);
     }
     return rc < 0 ? -1 : 0;
 }
 
-static int import_image(struct call *call, const struct ref *vdi, struct sr_image *i,
-                        const struct vdi_import *how, struct err *err)
-{
-    int rc = how->format == VDI_FORMAT_RAW ? import_raw(call, vdi, i, how, err)
-                                           : import_format(call, vdi, i, how, err);
+/* ---- formats that are read here and there ------------------------------------------------------------ */
 
-    return rc == 0 ? finish(i, err) : -1;
+static int put_spool(struct filling *f, void *arg, const uint8_t *p, size_t n, uint64_t at,
+                     struct err *err)
+{
+    (void)f;
+    if (io_pwrite_full(*(const int *)arg, p, n, at) == 0)
+        return 0;
+    if (errno == ENOSPC || errno == EDQUOT)
+        return err_set(err, ERR_SR_FULL, "", "");
+    (void)err_set(err, ERR_SR_BACKEND_FAILURE, "", "", "The image could not be kept");
+    return err_detail(err, "writing: %m");
 }
 
-int vdi_import_into(struct call *call, const struct ref *vdi, const struct vdi_import *how,
-                    struct err *err)
+/* Where the disk is, or will be: room for bytes more must be there now. */
+static int spool(const struct filling *f, uint64_t bytes, struct err *err)
 {
-    AUTO(sr_image_cleanup) struct sr_image *i = open_held(vdi, false, err);
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    struct ref ref = f->sr;
+    struct sr_space space;
+    char text[REF_TEXT_SIZE];
 
-    return i ? import_image(call, vdi, i, how, err) : -1;
+    db_lock();
+    const struct vdi_rec *vdi = ref_is_null(&ref) ? db_get(CLASS_VDI, &f->vdi) : NULL;
+    if (vdi)
+        ref = vdi->SR;
+    db_unlock();
+    if (storage_sr(&ref, &sr, err) != 0)
+        return -1;
+    ref_text(&ref, text);
+    if (!sr.ops->spool)
+        return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+    if (sr.ops->space(&sr.config, &space, err) != 0)
+        return -1;
+    uint64_t room = space.physical_size_bytes
+                    - MIN(space.physical_size_bytes, space.physical_used_bytes);
+    if (bytes != UINT64_MAX && bytes > room) {
+        AUTO(free_str) char *want = str_fmt("%" PRIu64, bytes);
+        AUTO(free_str) char *have = str_fmt("%" PRIu64, room);
+
+        return err_set(err, ERR_SR_FULL, want, have);
+    }
+    return sr.ops->spool(&sr.config, NULL, true, err);
+}
+
+static int cancelled_or(struct filling *f, int rc, struct err *why, struct err *err)
+{
+    return rc == 0 ? 0 : vdi_broken(f->call, why, err);
+}
+
+/* All that raw holds, and zeroes for the rest. */
+static int copy_raw(struct filling *f, int raw, uint64_t bytes, struct err *err)
+{
+    int fd = fcntl(raw, F_DUPFD_CLOEXEC, 0);
+    AUTO(sr_image_cleanup) struct sr_image *from = sr_image_raw(fd, bytes);
+    AUTO(free_ptr) uint8_t *piece = mem_alloc(SR_IMAGE_PIECE);
+    uint64_t at = 0, len = 0;
+
+    for (;; at += len) {
+        AUTO(err_done) struct err why = { 0 };
+
+        if (call_cancelled(f->call))
+            return vdi_broken(f->call, &why, err);
+        if (sr_image_next(from, &at, &len, err) < 0)
+            return -1;
+        if (len == 0)
+            break;
+        if (sr_image_read(from, piece, len, at, err) < 0
+            || vdi_put_zeroes(f->image, f->filled, at, err) != 0
+            || vdi_put_bytes(&f->vdi, f->image, piece, (size_t)len, at, err) != 0)
+            return -1;
+        f->filled = at + len;
+        call_progress(f->call, 0.5 + (double)f->filled / (double)f->size / 2);
+    }
+    return vdi_put_zeroes(f->image, f->filled, f->size, err);
+}
+
+static int import_seekable(struct filling *f, struct err *err)
+{
+    bool here = f->how->spooled >= 0;
+    AUTO(close_fd)
+    int in = here ? fcntl(f->how->spooled, F_DUPFD_CLOEXEC, 0)
+                  : spool(f, f->how->length, err);
+    AUTO(close_fd) int raw = -1;
+    AUTO(err_done) struct err why = { 0 };
+    uint64_t bytes = 0, whole;
+
+    if (in < 0 || (!here && read_all(f, put_spool, &in, err) != 0))
+        return -1;
+    if (cancelled_or(f, qemu_img_size(in, f->how->name, &bytes, &f->call->deadline, &why),
+                     &why, err)
+            != 0
+        || open_disk(f, bytes, err) != 0)
+        return -1;
+    whole = (bytes + 511) / 512 * 512;
+    raw = spool(f, UINT64_MAX, err);
+    if (raw < 0)
+        return -1;
+    if (ftruncate(raw, (off_t)whole) != 0)
+        return err_set(err, ERR_SR_FULL, "", "");
+    if (cancelled_or(
+            f, qemu_img_convert(in, f->how->name, raw, whole, &f->call->deadline, &why),
+            &why, err)
+        != 0)
+        return -1;
+    return copy_raw(f, raw, whole, err);
+}
+
+/* ---- in ---------------------------------------------------------------------------------------------- */
+
+static int import_image(struct filling *f, struct err *err)
+{
+    static int (*const rows[])(struct filling *, struct err *) = {
+        [VDI_FORMAT_RAW] = import_raw,
+        [VDI_FORMAT_VHD] = import_stream,
+        [VDI_FORMAT_TAR] = import_stream,
+        [VDI_FORMAT_SEEKABLE] = import_seekable,
+    };
+    int rc = rows[f->how->format](f, err);
+
+    if (rc == 0)
+        rc = finish(f->image, err);
+    sr_image_cleanup(&f->image);
+    return rc;
 }
 
 int vdi_import(struct call *call, const struct ref *vdi, const struct vdi_import *how,
                struct err *err)
 {
+    struct filling f = { .call = call, .how = how, .vdi = *vdi, .sr = REF_NULL };
     int rc;
 
     if (hold_for_writing(call, vdi, err) != 0)
         return -1;
-    rc = vdi_import_into(call, vdi, how, err);
+    rc = import_image(&f, err);
     op_end(CLASS_VDI, vdi, &call->task);
+    return rc;
+}
+
+int vdi_import_new(struct call *call, const struct ref *sr, const char *label,
+                   const struct vdi_import *how, struct ref *vdi_out, struct err *err)
+{
+    struct filling f = {
+        .call = call, .how = how, .vdi = REF_NULL, .sr = *sr, .label = label
+    };
+    AUTO(err_done) struct err undo = { 0 };
+    int rc = import_image(&f, err);
+
+    if (rc == 0) {
+        storage_owned(&f.vdi, 1);
+        *vdi_out = f.vdi;
+    } else if (f.made && storage_destroy_vdi(call, &f.vdi, &undo) != 0) {
+        log_warn("removing a disk whose import failed: %s", undo.code);
+    }
     return rc;
 }
 

@@ -31,6 +31,10 @@ void http_metadata_import(struct exchange *x);     /* PUT /import_metadata */
 void http_session_login(struct exchange *x);       /* POST /web/login */
 void http_session_logout(struct exchange *x);      /* POST /web/logout */
 void http_session_get(struct exchange *x);         /* GET /web/session */
+void http_xva_export(struct exchange *x);          /* GET /export */
+void http_xva_import(struct exchange *x);          /* PUT /import */
+void http_image_put(struct exchange *x);           /* PUT /import_image */
+void http_image_head(struct exchange *x);          /* HEAD and GET /import_image */
 void http_web_get(struct exchange *x);             /* GET, anything else */
 /* "" as the first parameter, the session, becomes the session of the cookie. */
 void http_session_fill(const struct http_req *r, json_t *params);

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/vdi_transfer.h"
-#include "seraid/generic.h"
 #include "seraid/handlers.h"
 #include "seraid/pool.h"
 #include "seraid/upload.h"
@@ -39,18 +38,20 @@ struct import {
     struct auth auth;
     struct ref vdi, sr; /* one of them */
     struct vdi_import how;
+    char *format;
 };
 
 static int read_import(struct import *m, struct err *err)
 {
     const struct http_req *r = m->x->req;
     AUTO(free_str)
-    char *vdi = http_arg(r, "vdi"), *sr = http_arg(r, "sr_id"),
-         *format = http_arg(r, "format");
+    char *vdi = http_arg(r, "vdi"), *sr = http_arg(r, "sr_id");
 
-    m->how.format = vdi_transfer_format(format);
+    m->format = http_arg(r, "format");
+    m->how.name = m->format;
+    m->how.format = vdi_transfer_format(m->format);
     if (m->how.format == VDI_FORMAT_NONE)
-        return err_set(err, ERR_INVALID_VALUE, "format", format);
+        return err_set(err, ERR_INVALID_VALUE, "format", m->format);
     if (vdi)
         return by_ref_or_uuid(CLASS_VDI, vdi, &m->vdi, err);
     if (!sr)
@@ -58,32 +59,12 @@ static int read_import(struct import *m, struct err *err)
     return by_ref_or_uuid(CLASS_SR, sr, &m->sr, err);
 }
 
-/* A disk of the size that was announced. */
-static int make_disk(const struct import *m, struct call *call, uint64_t length,
-                     struct ref *out, struct err *err)
-{
-    struct vdi_rec *rec;
-
-    if (m->how.format != VDI_FORMAT_RAW || length == UINT64_MAX || length == 0) {
-        (void)err_set(err, ERR_INVALID_VALUE, "vdi", "");
-        return err_detail(err,
-                          "without a disk only raw data of a known length can be imported");
-    }
-    rec = record_new(&schema_classes[CLASS_VDI]);
-    rec->SR = m->sr;
-    rec->virtual_size = (int64_t)length;
-    str_put(&rec->name_label, "Imported disk");
-    return generic_create(call, rec, out, err);
-}
-
 static void import(struct import *m)
 {
-    AUTO(err_done) struct err err = { 0 }, undo = { 0 };
+    AUTO(err_done) struct err err = { 0 };
     AUTO(buf_done) struct buf result = BUF_INIT(0);
-    bool made = ref_is_null(&m->vdi);
     struct upload u;
     struct call call;
-    int rc = 0;
 
     if (read_import(m, &err) != 0) {
         auth_refuse(m->x, &m->auth, 404, &err);
@@ -94,14 +75,12 @@ static void import(struct import *m)
     call = upload_call(m->x, &m->auth, CALL_VDI_CREATE);
     m->how.source = upload_source(&u);
     m->how.length = u.left;
-    made = ref_is_null(&m->vdi);
-    if (made)
-        rc = make_disk(m, &call, u.left, &m->vdi, &err);
-    if (rc == 0) {
-        rc = vdi_import(&call, &m->vdi, &m->how, &err);
-        if (rc != 0 && made && generic_destroy(&call, &m->vdi, &undo) != 0)
-            log_warn("removing a disk whose import failed: %s", undo.code);
-    }
+    m->how.spooled = -1;
+    /* The task tells. */
+    if (ref_is_null(&m->vdi))
+        IGNORE(vdi_import_new(&call, &m->sr, "Imported disk", &m->how, &m->vdi, &err));
+    else
+        IGNORE(vdi_import(&call, &m->vdi, &m->how, &err));
     enc_ref(&result, ENC_XML, &m->vdi);
     upload_end(&u, &m->auth, "import of a disk", buf_str(&result), &err);
 }
@@ -237,6 +216,7 @@ static void run(struct exchange *x, bool in)
         if (auth_begin(x, ROLES, "http/put_import_raw_vdi", &m.auth) == 0) {
             import(&m);
             auth_done(&m.auth);
+            free(m.format);
         }
     } else {
         struct export e = { .x = x };

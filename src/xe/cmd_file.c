@@ -431,6 +431,89 @@ static int template_import(struct xe *x, struct err *err)
     return xe_print_uuid(x, "VM", im.vm, err);
 }
 
+/* image-import: an image of any kind becomes a disk, or a template that boots from it. */
+
+/* By the end of its name. */
+static const char *format_of(const char *file)
+{
+    static const char *const rows[][2] = { { ".raw", "raw" },   { ".img", "raw" },
+                                           { ".vhd", "vhd" },   { ".qcow2", "qcow2" },
+                                           { ".vmdk", "vmdk" }, { ".vhdx", "vhdx" },
+                                           { ".iso", "iso" } };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        if (str_ends(file, rows[i][0]))
+            return rows[i][1];
+    return NULL;
+}
+
+static void add_encoded(struct buf *out, const char *s)
+{
+    for (; *s; s++) {
+        if (strchr("-_.~", *s) || ((*s | 32) >= 'a' && (*s | 32) <= 'z')
+            || (*s >= '0' && *s <= '9'))
+            buf_add_char(out, *s);
+        else
+            buf_addf(out, "%%%02X", (unsigned)(uint8_t)*s);
+    }
+}
+
+static int image_args(struct xe *x, struct import *im, const char **format_out,
+                      struct err *err)
+{
+    const char *slash, *name = xe_param(x, "name-label"), *format = xe_param(x, "format"),
+                       *sr = xe_param(x, "sr-uuid");
+    if (xe_need(x, "filename", &im->file, err) < 0)
+        return -1;
+    slash = strrchr(im->file, '/');
+    im->name = name ? name : slash ? slash + 1 : im->file;
+    *format_out = format ? format : format_of(im->file);
+    if (!*format_out)
+        return xe_fail(err,
+                       "%s: its name does not say what it is: give format=raw, vhd, "
+                       "qcow2, vmdk, vhdx or iso",
+                       im->file);
+    if (plain(*format_out, "format", err) < 0)
+        return -1;
+    return sr ? xe_by_uuid(x, "SR", sr, &im->sr, err) : xe_default_sr(x, &im->sr, err);
+}
+
+static int image_template(struct xe *x, struct import *im, struct err *err)
+{
+    free_str(&im->sr); /* the same again, with what else a machine has */
+    if (import_args(x, im, err) < 0 || import_machine(x, im, err) < 0) {
+        AUTO(err_done) struct err ignored = { 0 }; /* the cause is known already */
+        if (im->vm)
+            (void)!xe_do(x, "VM.destroy", json_pack("[s]", im->vm), &ignored);
+        (void)!xe_do(x, "VDI.destroy", json_pack("[s]", im->vdi), &ignored);
+        return -1;
+    }
+    return xe_print_uuid(x, "VM", im->vm, err);
+}
+
+static int image_import(struct xe *x, struct err *err)
+{
+    static const char prefix[] = "OpaqueRef:";
+    AUTO(import_done) struct import im = { 0 };
+    AUTO(buf_done) struct buf path = BUF_INIT(0);
+    AUTO(free_str) char *result = NULL;
+    bool template = xe_flag(x, "template");
+    const char *format, *ref;
+    if (image_args(x, &im, &format, err) < 0)
+        return -1;
+    if (template && !xe_param(x, "name-label"))
+        return xe_fail(err, "Give name-label, the name of the template");
+    buf_addf(&path, "/import_image?sr_id=%s&format=%s&name=", im.sr, format);
+    add_encoded(&path, im.name);
+    if (upload(x, im.file, buf_str(&path), &result, err) < 0)
+        return -1;
+    ref = strstr(result, prefix);
+    if (!ref)
+        return xe_fail(err, "The server did not say which disk it made");
+    im.vdi = str_dupn(ref,
+                      strlen(prefix) + strspn(ref + strlen(prefix), "0123456789abcdef-"));
+    return template ? image_template(x, &im, err) : xe_print_uuid(x, "VDI", im.vdi, err);
+}
+
 const struct xe_function xe_file_functions[] = {
     { "vdi-import", vdi_import, NULL },
     { "vdi-export", vdi_export, NULL },
@@ -447,5 +530,6 @@ const struct xe_function xe_file_functions[] = {
     { "console", console, NULL },
     { "vm-console", console, NULL },
     { "template-import", template_import, NULL },
+    { "image-import", image_import, NULL },
     { 0 },
 };

@@ -159,6 +159,77 @@ def test_vhds_of_qemu(daemon, api, disk, tmp_path, options):
     assert get(daemon, api, vdi, "raw") == data
 
 
+def convert(tmp_path, data, fmt, *options):
+    (tmp_path / "r").write_bytes(data)
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", fmt, *options, tmp_path / "r", tmp_path / ("i." + fmt)],
+                   check=True)
+    return (tmp_path / ("i." + fmt)).read_bytes()
+
+
+def volumes(daemon):
+    return sorted(p.name for p in daemon.state.rglob("*.vhd")) + sorted(p.name for p in daemon.state.glob("pending/*"))
+
+
+def new_from(daemon, api, fmt, data, length=None):
+    """The task of an import that makes its disk."""
+    task = new_task(api)
+    with daemon.connect() as raw:
+        assert put(raw, url(api, "/import_raw_vdi/", sr_id=storage(api), format=fmt, task_id=task), length or len(data))[0] == 200
+        raw.send(data)
+        if length and length < 1 << 50:
+            raw.close()
+        return api.wait_task(task)
+
+
+@pytest.mark.parametrize("fmt,options", [("qcow2", ["-c"]), ("vmdk", ["-o", "subformat=streamOptimized"]), ("vhdx", [])])
+def test_seekable_formats(daemon, api, disk, tmp_path, fmt, options):
+    data, vdi = content(31), disk()
+    good(send(daemon, api, vdi, "raw", content(32, holes=False)))
+    image = convert(tmp_path, data, fmt, *options)
+    good(send(daemon, api, vdi, fmt, image))
+    assert get(daemon, api, vdi, "raw") == data
+    record = new_from(daemon, api, fmt, image)
+    good(record)
+    made = record["result"][record["result"].index("OpaqueRef:"):][:46]
+    assert get(daemon, api, made, "raw") == data
+    api.call("VDI.destroy", made)
+    failed(send(daemon, api, disk(4 * MIB), fmt, image), "VDI_TOO_SMALL")
+    before, files = api.call("VDI.get_all"), volumes(daemon)
+    for broken in (image[:len(image) // 3], b"not an image at all" * 100, b""):
+        failed(new_from(daemon, api, fmt, broken or b"x"), "IMPORT_ERROR")
+    failed(new_from(daemon, api, fmt, image[:5000], length=len(image)), "IMPORT_ERROR_PREMATURE_EOF")
+    # An image is what its sender calls it, never what it looks like.
+    other = "vmdk" if fmt == "qcow2" else "qcow2"
+    failed(new_from(daemon, api, other, image), "IMPORT_ERROR")
+    assert api.call("VDI.get_all") == before and volumes(daemon) == files
+
+
+def test_images_that_refer_to_files(daemon, api, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret" * 100000)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", tmp_path / "b"], check=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=%s,data_file_raw=on" % (tmp_path / "d"),
+                    tmp_path / "f", "2M"], check=True)
+    (tmp_path / "v").write_text('# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\n'
+                                'createType="monolithicFlat"\nRW 1000 FLAT "%s" 0\n' % secret)
+    before, files = api.call("VDI.get_all"), volumes(daemon)
+    for name, fmt in (("b", "qcow2"), ("f", "qcow2"), ("v", "vmdk")):
+        failed(new_from(daemon, api, fmt, (tmp_path / name).read_bytes()), "IMPORT_ERROR")
+    assert api.call("VDI.get_all") == before and volumes(daemon) == files
+
+
+def test_disks_made_for_images(daemon, api, tmp_path):
+    data = content(33)
+    for options in ("subformat=dynamic,force_size=on", "subformat=fixed,force_size=on"):
+        record = new_from(daemon, api, "vhd", convert(tmp_path, data, "vpc", "-o", options))
+        good(record)
+        made = record["result"][record["result"].index("OpaqueRef:"):][:46]
+        assert get(daemon, api, made, "raw") == data
+        api.call("VDI.destroy", made)
+    failed(new_from(daemon, api, "raw", b"x" * 600, length=1 << 49), "VDI_TOO_LARGE")
+    failed(new_from(daemon, api, "tar", archive(entry("Ref:7/00000001", PIECE))), "INVALID_VALUE")
+
+
 def test_tar(daemon, api, disk):
     data, vdi, other = content(4), disk(), disk()
     good(send(daemon, api, vdi, "raw", data))

@@ -173,6 +173,46 @@ class Live(unittest.TestCase):
         self.assertEqual(p.returncode, 1)
         self.assertIn("NOT WHOLE", p.stdout)
 
+    def test_images_and_exports(self):
+        disk, back = self.dir + "/in.raw", self.dir + "/out.raw"
+        data = os.urandom(DISK_SIZE)
+        with open(disk, "wb") as f:
+            f.write(data)
+        image = self.dir + "/disk.qcow2"
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", disk, image], check=True)
+        vdi = self.ok("image-import", image, "name-label=a disk & more")
+        self.assertEqual(self.ok("vdi-param-get", "uuid=" + vdi, "param-name=name-label"), "a disk & more")
+        self.ok("vdi-export", "uuid=" + vdi, "filename=" + back)
+        with open(back, "rb") as f:
+            self.assertEqual(f.read()[:DISK_SIZE], data)
+        self.ok("vdi-export", "uuid=" + vdi, "filename=" + back + ".vhd", "format=vhd")
+        subprocess.run(["vhdiinfo", back + ".vhd"], check=True, stdout=subprocess.DEVNULL)
+        self.ok("vdi-destroy", "uuid=" + vdi)
+        self.assertIn("format=", self.run_cli("image-import", back + ".unknown").stderr)
+        template = self.ok("image-import", disk, "name-label=whole", "template=true", "memory=64MiB")
+        vm = self.ok("vm-install", "template=whole", "new-name-label=out")
+        for compress in ("", "zstd"):
+            xva = self.dir + "/vm.xva" + compress
+            self.ok("vm-export", "vm=" + vm, "filename=" + xva, *(["compress=" + compress] if compress else []))
+            again = self.ok("vm-import", "filename=" + xva)
+            self.assertNotEqual(again, vm)
+            vdi = self.ok("vm-disk-list", "uuid=" + again, "vbd-params=", "--minimal")
+            os.unlink(back)
+            self.ok("vdi-export", "uuid=" + vdi, "filename=" + back)
+            with open(back, "rb") as f:
+                self.assertEqual(f.read()[:DISK_SIZE], data)
+            self.ok("vm-uninstall", "uuid=" + again, "--force")
+        snapshot = self.ok("vm-snapshot", "uuid=" + vm, "new-name-label=then")
+        self.ok("snapshot-export-to-template", "snapshot-uuid=" + snapshot, "filename=" + self.dir + "/snap.xva")
+        self.ok("template-export", "template-uuid=" + template, "filename=" + self.dir + "/template.xva")
+        imported = self.ok("vm-import", "filename=" + self.dir + "/template.xva")
+        for uuid in (imported, template):
+            self.ok("template-uninstall", "template-uuid=" + uuid, "--force")
+        self.ok("snapshot-uninstall", "snapshot-uuid=" + snapshot, "--force")
+        self.ok("vm-uninstall", "uuid=" + vm, "--force")
+        self.assertEqual(self.ok("vdi-list", "--minimal"), "")
+        self.assertEqual(self.ok("task-list", "--minimal"), "")
+
     def test_a_machine_from_its_image_to_its_end(self):
         disk, back = self.dir + "/disk", self.dir + "/back"
         with open(disk, "wb") as f:

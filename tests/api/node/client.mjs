@@ -59,7 +59,47 @@ const disk = async xapi => {
   await xapi.putResource(Readable.from([data]), '/import_raw_vdi/', { query, task: true }) // unknown length
   const again = await xapi.getResource('/export_raw_vdi/', { query, task: false })
   check((await bytes(again.body ?? again)).subarray(0, data.length).equals(data), 'the cut stream is not there')
+  await backup(xapi, data)
   return back.length
+}
+
+const get = async (xapi, path, query) => {
+  const response = await xapi.getResource(path, { query, task: false })
+  return bytes(response.body ?? response)
+}
+
+// As a backup goes: a full VHD, a difference, and both restored, the length of what is sent unknown.
+const backup = async (xapi, data) => {
+  const first = await xapi.call('VDI.snapshot', vdi)
+  const full = await get(xapi, '/export_raw_vdi/', { vdi: first, format: 'vhd' })
+  data.fill(11)
+  const known = Readable.from([data])
+  known.length = data.length
+  await xapi.putResource(known, '/import_raw_vdi/', { query: { vdi, format: 'raw' }, task: true })
+  const second = await xapi.call('VDI.snapshot', vdi)
+  const delta = await get(xapi, '/export_raw_vdi/', { vdi: second, format: 'vhd', base: first })
+  check(delta.length < full.length + 2048 && delta[63] === 4, 'no differencing VHD')
+  const copy = await xapi.call('VDI.clone', first)
+  for (const [image, of] of [[full, first], [delta, second]]) {
+    await xapi.putResource(Readable.from([image]), '/import_raw_vdi/', { query: { vdi: copy, format: 'vhd' }, task: true })
+    const want = await get(xapi, '/export_raw_vdi/', { vdi: of, format: 'raw' })
+    check((await get(xapi, '/export_raw_vdi/', { vdi: copy, format: 'raw' })).equals(want), 'the restored disk differs')
+  }
+  for (const ref of [copy, second, first]) {
+    await xapi.call('VDI.destroy', ref)
+  }
+}
+
+// A whole VM, out and in again.
+const whole = async (xapi, vm) => {
+  const task = await xapi.call('task.create', 'export', '')
+  const response = await xapi.getResource('/export/', { query: { ref: vm, use_compression: 'zstd' }, task })
+  const image = await bytes(response.body ?? response)
+  const result = await xapi.putResource(Readable.from([image]), '/import/', { query: {}, task: true })
+  const made = /OpaqueRef:[0-9a-f-]+/.exec(String(result))
+  check(made !== null, 'the import says no VM: ' + result)
+  check((await xapi.call('VM.get_name_label', made[0])) === 'made by xen-api', 'another VM came back')
+  await xapi.callAsync('VM.destroy', made[0])
 }
 
 const main = async () => {
@@ -92,6 +132,7 @@ const main = async () => {
 
   if (vdi !== undefined) {
     out.disk = await disk(xapi)
+    await whole(xapi, ref)
   }
   await xapi.callAsync('VM.destroy', ref)
   await until(xapi, () => xapi.getObjectByRef(ref, undefined) === undefined, 'the destroyed VM')
