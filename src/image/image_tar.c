@@ -7,7 +7,6 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "api/errors.h"

@@ -506,7 +506,7 @@ static int image_import(struct xe *x, struct err *err)
     add_encoded(&path, im.name);
     if (upload(x, im.file, buf_str(&path), &result, err) < 0)
         return -1;
-    ref = strstr(result, prefix);
+    ref = result ? strstr(result, prefix) : NULL;
     if (!ref)
         return xe_fail(err, "The server did not say which disk it made");
     im.vdi = str_dupn(ref,
