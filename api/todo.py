@@ -13,11 +13,6 @@ NOT_YET("MACHINES", "snapshots of machines, and their schedules", [
 
 NOT_YET("MACHINES", "processors and memory of a running machine", [
     "VM.add_to_VCPUs_params_live",
-    "VM.set_HVM_shadow_multiplier",
-    "VM.set_VCPUs_number_live",
-    "VM.set_memory_target_live",
-    "VM.set_shadow_multiplier_live",
-    "VM.wait_memory_target_live",
 ])
 
 NOT_YET("MACHINES", "import from a URL", [

@@ -374,6 +374,7 @@ TEST(no_point_is_forgotten)
                      || str_starts(name, "machine.medium.") || str_starts(name, "disks.")
                      || str_starts(name, "machine.save.")
                      || str_starts(name, "machine.resize.")
+                     || str_starts(name, "machine.size.")
                      || str_starts(name, "machine.load.");
 
         for (size_t i = 0; i < ARRAY_SIZE(machine_points); i++)

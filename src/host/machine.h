@@ -29,6 +29,7 @@ enum machine_event_kind {
     MACHINE_EV_PAUSED, /* stopped by itself (disk full, error) */
     MACHINE_EV_RESUMED,
     MACHINE_EV_AGENT,     /* the guest agent opened or closed its port: see flag */
+    MACHINE_EV_MEMORY,    /* the guest has given or taken memory: value bytes are its own */
     MACHINE_EV_UNPLUGGED, /* the guest let go of a device for which nobody waits any more */
 };
 
@@ -36,6 +37,7 @@ struct machine_event {
     enum machine_event_kind kind;
     char uuid[UUID_TEXT_SIZE];
     bool flag;
+    uint64_t value;
     const char *detail; /* for the log; may be NULL */
 };
 
@@ -74,6 +76,7 @@ struct machine_device {
     char id[UUID_TEXT_SIZE]; /* of the VBD or VIF */
     bool is_nic;
     bool has_rom;    /* a NIC that can boot */
+    unsigned queues; /* of a virtio disk; 0: unknown */
     enum vm_bus bus; /* of a disk */
 };
 
@@ -81,6 +84,7 @@ struct machine_devices {
     struct machine_device v[VMSPEC_DISKS_MAX + VMSPEC_NICS_MAX];
     unsigned n;
     uint64_t disk_ports, nic_ports; /* slots that have a root port */
+    unsigned vcpus, scsi_queues;    /* 0: unknown */
     uint64_t media;                 /* slots whose disk or drive has something in it */
 };
 
@@ -157,6 +161,13 @@ struct machine_ops {
     /* False: it cannot be said. */
     bool (*devices)(const char *uuid, struct machine_devices *out,
                     const struct deadline *d);
+    /* How many processors. More come at once, though off as far as the guest is concerned; fewer as it lets go of them.
+     * *now_out: how many it has, also on failure. Errors: OPERATION_NOT_ALLOWED(why). */
+    int (*set_vcpus)(const char *uuid, unsigned wanted, unsigned *now_out,
+                     const struct deadline *d, struct err *err);
+    /* Ask the guest to make do with so much; it does so at its own pace (MACHINE_EV_MEMORY), or has no driver for it. */
+    int (*set_memory)(const char *uuid, uint64_t bytes, const struct deadline *d,
+                      struct err *err);
     /* Write its state out, with that of its devices; afterwards it stands still, until go. On failure it goes on as before.
      * Errors: OPERATION_NOT_ALLOWED(why), VM_BAD_POWER_STATE, TASK_CANCELLED. */
     int (*save)(const char *uuid, const struct machine_save *how, struct machine_saved *out,

@@ -225,9 +225,11 @@ static int refused(const struct machine *m, struct err *err, struct err *cause)
 static int check_memory(const struct vm_spec *spec, struct err *err)
 {
     uint64_t available;
+    uint64_t needed = spec->memory_target_bytes ? spec->memory_target_bytes
+                                                : spec->memory_bytes;
 
-    if (inventory_memory_free(&available) == 0 && spec->memory_bytes > available) {
-        AUTO(free_str) char *need = str_fmt("%llu", (unsigned long long)spec->memory_bytes);
+    if (inventory_memory_free(&available) == 0 && needed > available) {
+        AUTO(free_str) char *need = str_fmt("%llu", (unsigned long long)needed);
         AUTO(free_str) char *have = str_fmt("%llu", (unsigned long long)available);
 
         return err_set(err, ERR_HOST_NOT_ENOUGH_FREE_MEMORY, need, have);

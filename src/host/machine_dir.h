@@ -7,6 +7,7 @@
  *   spec.json    what was asked and the command line
  *   qmp.sock serial.sock agent.sock   listening
  *   qemu.log     QEMU's stdout and stderr;  serial.log, serial.log.1
+ *   shrunk       MACHINE_DIR_SHRUNK
  *   started      the machine was built; without it, it is rubbish
  *
  * Thread: any. */
@@ -16,6 +17,9 @@
 #include "base/err.h"
 #include "base/proc.h"
 #include "base/uuid.h"
+
+/* A processor was taken from it while it ran: QEMU 7.2 (TCG) dies when the state of such a machine is asked for. */
+#define MACHINE_DIR_SHRUNK "shrunk"
 
 /* Path of a file of the machine (name NULL: the directory). Given. */
 char *machine_dir_path(const char *runtime, const char *uuid, const char *name) MUST_CHECK;

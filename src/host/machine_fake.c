@@ -423,6 +423,39 @@ static bool devices(const char *uuid, struct machine_devices *out, const struct 
     return false;
 }
 
+/* fake:clings gives no processor back either. */
+static int set_vcpus(const char *uuid, unsigned wanted, unsigned *now_out,
+                     const struct deadline *d, struct err *err)
+{
+    *now_out = 0;
+    if (state(uuid) == MACHINE_NONE)
+        return not_running(uuid, "running", "halted", err);
+    if (asks(uuid, "fake:clings"))
+        return err_set(err, ERR_OPERATION_NOT_ALLOWED, "as asked");
+    *now_out = wanted;
+    return 0;
+}
+
+static void post_memory(void *arg)
+{
+    AUTO(free_ptr) struct machine_event *ev = arg;
+
+    machine_reg_tell(ev);
+}
+
+static int set_memory(const char *uuid, uint64_t bytes, const struct deadline *d,
+                      struct err *err)
+{
+    struct machine_event ev = { .kind = MACHINE_EV_MEMORY, .value = bytes };
+
+    if (state(uuid) == MACHINE_NONE)
+        return not_running(uuid, "running", "halted", err);
+    memcpy(ev.uuid, uuid, sizeof(ev.uuid) - 1);
+    if (!asks(uuid, "fake:deaf"))
+        loop_post(machine_reg_loop(), post_memory, mem_dup(&ev, sizeof(ev)));
+    return 0;
+}
+
 /* Its state is the words of its command line. */
 static int fake_save(const char *uuid, const struct machine_save *how,
                      struct machine_saved *out, const struct deadline *d, struct err *err)
@@ -487,6 +520,8 @@ const struct machine_ops machine_fake = {
     .change_medium = plug_disk,
     .resize_disk = resize_disk,
     .devices = devices,
+    .set_vcpus = set_vcpus,
+    .set_memory = set_memory,
     .save = fake_save,
     .load = fake_load,
     .save_undo = fake_undo,

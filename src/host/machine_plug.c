@@ -107,23 +107,46 @@ static int list(const char *uuid, struct machine_devices *out, const struct dead
     return 0;
 }
 
-/* One that was there from the start of a machine that boots from the network has one; its size is part of the state. */
-static void list_roms(const char *uuid, struct machine_devices *out,
-                      const struct deadline *d)
+static json_t *property(const char *uuid, const char *device, const char *name,
+                        const struct deadline *d)
 {
-    for (unsigned i = 0; i < out->n; i++) {
-        AUTO(free_str) char *path = str_fmt("/machine/peripheral/vif-%s", out->v[i].id);
-        json_t *rom = NULL;
+    AUTO(free_str) char *path = str_fmt("/machine/peripheral/%s", device);
+    json_t *value = NULL;
 
-        if (!out->v[i].is_nic
-            || machine_qemu_command(
-                   uuid, "qom-get",
-                   json_pack("{ss ss}", "path", path, "property", "romfile"), -1, &rom, d,
-                   NULL)
-                   < 0)
-            continue;
-        out->v[i].has_rom = json_string_length(rom) > 0;
-        json_decref(rom);
+    IGNORE(machine_qemu_command(uuid, "qom-get",
+                                json_pack("{ss ss}", "path", path, "property", name), -1,
+                                &value, d, NULL));
+    return value;
+}
+
+static unsigned queues(const char *uuid, const char *device, const char *name,
+                       const struct deadline *d)
+{
+    json_t *value = property(uuid, device, name, d);
+    json_int_t n = json_integer_value(value);
+
+    json_decref(value);
+    return n > 0 && n < UINT16_MAX ? (unsigned)n : 0;
+}
+
+/* What QEMU chose for a device when it was made, and is part of its state: a NIC that was there from the start of a machine
+ * that boots from the network has a ROM; a disk has as many queues as there were processors. */
+static void list_choices(const char *uuid, struct machine_devices *out,
+                         const struct deadline *d)
+{
+    out->scsi_queues = queues(uuid, "scsi0", "num_queues", d);
+    for (unsigned i = 0; i < out->n; i++) {
+        struct machine_device *v = &out->v[i];
+        AUTO(free_str) char *device = str_fmt("%s-%s", v->is_nic ? "vif" : "vbd", v->id);
+
+        if (v->is_nic) {
+            json_t *rom = property(uuid, device, "romfile", d);
+
+            v->has_rom = json_string_length(rom) > 0;
+            json_decref(rom);
+        } else if (v->bus == VM_BUS_VIRTIO) {
+            v->queues = queues(uuid, device, "num-queues", d);
+        }
     }
 }
 
@@ -150,7 +173,8 @@ bool machine_plug_list(const char *uuid, struct machine_devices *out,
 {
     if (list(uuid, out, d, NULL) < 0 || list_media(uuid, out, d) < 0)
         return false;
-    list_roms(uuid, out, d);
+    list_choices(uuid, out, d);
+    out->vcpus = machine_count_vcpus(uuid, d);
     return true;
 }
 

@@ -255,6 +255,16 @@ static void on_unplug(struct machine *m, const json_t *data, bool gone)
         emit(m, MACHINE_EV_UNPLUGGED, false, device);
 }
 
+static void on_memory(const struct machine *m, const json_t *actual)
+{
+    struct machine_event ev = { .kind = MACHINE_EV_MEMORY,
+                                .value = (uint64_t)json_integer_value(actual) };
+
+    memcpy(ev.uuid, m->uuid, sizeof(ev.uuid));
+    if (json_integer_value(actual) > 0)
+        machine_reg_tell(&ev);
+}
+
 static void on_migration(struct machine *m, const char *status)
 {
     static const struct {
@@ -302,6 +312,8 @@ static void on_qmp(void *arg, const char *event, const json_t *data)
         if (json_is_true(guest))
             emit(m, MACHINE_EV_RESET, false,
                  json_string_value(json_object_get(data, "reason")));
+    } else if (str_eq(event, "BALLOON_CHANGE")) {
+        on_memory(m, json_object_get(data, "actual"));
     } else if (str_eq(event, "MIGRATION")) {
         on_migration(m, json_string_value(json_object_get(data, "status")));
     } else if (str_eq(event, "DEVICE_DELETED")) {
@@ -438,6 +450,12 @@ void machine_reg_set(const char *uuid, enum machine_state state, int kind,
                                     .detail = n->detail };
     memcpy(n->ev.uuid, uuid, sizeof(n->ev.uuid) - 1);
     loop_post(host.loop, post_note, n);
+}
+
+void machine_reg_tell(const struct machine_event *ev)
+{
+    if (host.fn)
+        host.fn(ev, host.arg);
 }
 
 static int connect_to(const char *uuid, const char *name, const struct deadline *d,

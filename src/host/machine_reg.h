@@ -84,6 +84,9 @@ void machine_reg_detach(struct machine *m);
 void machine_reg_set(const char *uuid, enum machine_state state, int kind,
                      const char *detail) EXCLUDES(machines_lock);
 
+/* An event, on the thread. */
+void machine_reg_tell(const struct machine_event *ev);
+
 /* One command to its monitor. args: taken. ret_out: given; may be NULL. Errors: those of qmp_command(), VM_BAD_POWER_STATE when
  * there is no such machine or it ends meanwhile. */
 int machine_qemu_command(const char *uuid, const char *command, json_t *args, int fd,
@@ -114,6 +117,13 @@ int machine_load(const char *uuid, int fd, const struct deadline *d, struct err 
     MUST_CHECK;
 int machine_save_undo(const char *uuid, const struct deadline *d, struct err *err)
     MUST_CHECK;
+
+/* machine_size.c */
+int machine_set_vcpus(const char *uuid, unsigned wanted, unsigned *now_out,
+                      const struct deadline *d, struct err *err) MUST_CHECK;
+unsigned machine_count_vcpus(const char *uuid, const struct deadline *d);
+int machine_set_memory(const char *uuid, uint64_t bytes, const struct deadline *d,
+                       struct err *err) MUST_CHECK;
 
 /* machine_stats.c: the answer to query-blockstats. Pure. */
 void machine_stats_disks(const json_t *devices, struct machine_stats *out);

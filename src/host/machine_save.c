@@ -269,6 +269,11 @@ int machine_save(const char *uuid, const struct machine_save *how,
     AUTO(err_done) struct err second = { 0 };
 
     *out = (struct machine_saved){ 0 };
+    if (machine_dir_has(machine_reg_dir(), uuid, MACHINE_DIR_SHRUNK))
+        return err_set(err, ERR_OPERATION_NOT_ALLOWED,
+                       "processors were taken from the machine while it ran, and QEMU "
+                       "cannot store the memory of such a machine: shut it down and start "
+                       "it again first");
     set_saving(uuid, true);
     if (transfer(&s, d, err) == 0) {
         set_saving(uuid, false);

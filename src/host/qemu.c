@@ -311,6 +311,19 @@ static int add_ports(struct build *b, const char *prefix, uint64_t used, unsigne
     ("{\"driver\":\"" driver "\",\"id\":\"" id "\",\"bus\":\"pcie.0\",\"addr\":\"" addr \
      "\"}")
 
+static int add_scsi(struct build *b)
+{
+    json_t *o;
+
+    if (!b->spec->scsi_queues) {
+        option(b, "-device", AT("virtio-scsi-pci", "scsi0", "0x1b"));
+        return 0;
+    }
+    o = json_loads(AT("virtio-scsi-pci", "scsi0", "0x1b"), 0, NULL);
+    json_object_set_new(o, "num_queues", json_integer((json_int_t)b->spec->scsi_queues));
+    return option_json(b, "-device", o);
+}
+
 static int add_fixed_devices(struct build *b)
 {
     static const char agent[] =
@@ -325,7 +338,6 @@ static int add_fixed_devices(struct build *b)
         AT("virtio-serial-pci", "ports", "0x19"),
         agent,
         AT("virtio-balloon-pci", "balloon", "0x1a"),
-        AT("virtio-scsi-pci", "scsi0", "0x1b"),
     };
     static const char *const with_screen[] = {
         AT("VGA", "vga", "0x1"),
@@ -336,6 +348,8 @@ static int add_fixed_devices(struct build *b)
     option(b, "-object", "{\"qom-type\":\"rng-builtin\",\"id\":\"rng0\"}");
     for (size_t i = 0; i < ARRAY_SIZE(always); i++)
         option(b, "-device", always[i]);
+    if (add_scsi(b) < 0)
+        return -1;
     for (size_t i = 0; b->spec->vga && i < ARRAY_SIZE(with_screen); i++)
         option(b, "-device", with_screen[i]);
     if (b->spec->tpm_fd > 0) {

@@ -187,6 +187,8 @@ json_t *qemu_device_disk(const struct vm_disk *disk, int sata_port)
         json_decref(o);
         return NULL;
     }
+    if (disk->queues && disk->bus == VM_BUS_VIRTIO)
+        json_object_set_new(o, "num-queues", json_integer((json_int_t)disk->queues));
     if (disk->boot_index)
         json_object_set_new(o, "bootindex", json_integer((json_int_t)disk->boot_index));
     return o;

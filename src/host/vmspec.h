@@ -28,6 +28,7 @@ struct vm_disk {
     bool is_cd;
     bool read_only;
     unsigned boot_index;   /* 1.. ; 0: not booted from */
+    unsigned queues;       /* VIRTIO; 0: one for each processor at the start */
     enum vm_source source; /* NONE: an empty CD drive */
     int fd;                /* FILE, NBD */
     const char *nbd;       /* NBD: the socket's path as the machine sees it, or NULL */
@@ -61,6 +62,7 @@ struct vm_spec {
     const char *cpu_model;
     unsigned vcpus, vcpus_max, cores_per_socket;
     uint64_t memory_bytes;
+    uint64_t memory_target_bytes; /* what it will be asked to make do with; 0: all */
     enum vm_firmware firmware;
     /* UEFI: the firmware's two files, the second by descriptor and written to */
     const char *firmware_code;
@@ -74,9 +76,10 @@ struct vm_spec {
     const char *
         keymap; /* of the screen's keyboard, for viewers that send no key codes; NULL: en-us */
     bool vga;
-    bool viridian; /* Hyper-V's interfaces, which Windows uses where it finds them */
-    bool watchdog; /* a watchdog device, which resets the machine */
-    bool incoming; /* its state comes by machine_ops.load */
+    bool viridian;        /* Hyper-V's interfaces, which Windows uses where it finds them */
+    bool watchdog;        /* a watchdog device, which resets the machine */
+    unsigned scsi_queues; /* of the SCSI controller, as those of a disk */
+    bool incoming;        /* its state comes by machine_ops.load */
     struct vm_disk disks[VMSPEC_DISKS_MAX];
     unsigned n_disks;
     struct vm_nic nics[VMSPEC_NICS_MAX];

@@ -376,6 +376,9 @@ void hotplug_settle(const struct ref *ref, const struct deadline *d)
     if (vm && host_ctx.machine->devices(vm->uuid, &all, &by)) {
         settle_all(vm->uuid, CLASS_VBD, &vm->VBDs, &all, &by);
         settle_all(vm->uuid, CLASS_VIF, &vm->VIFs, &all, &by);
+        struct tx *tx = daemon_tx("start-up");
+        vm_records_vcpus(tx, ref, all.vcpus);
+        IGNORE(tx_commit(tx, NULL));
     } else if (vm) {
         log_warn("VM %s does not say which devices it has: believing its records",
                  vm->uuid);

@@ -14,9 +14,10 @@
 #include "base/lock.h"
 #include "base/mem.h"
 
-#define MAGIC   "SERAI MEMORY 1\n"
-#define SECTOR  512
-#define VCPUS_0 1
+#define MAGIC      "SERAI MEMORY 1\n"
+#define SECTOR     512
+#define VCPUS_0    1
+#define QUEUES_MAX 1024 /* what QEMU takes */
 
 struct memory_image {
     struct sr_image *image;
@@ -157,18 +158,20 @@ static const char *const buses[] = { [VM_BUS_VIRTIO] = "virtio",
 static char *head_text(const struct memory_head *h)
 {
     json_t *devices = json_array();
-    json_t *o = json_pack("{sI ss si sI sI}", "stream", (json_int_t)h->stream_bytes,
-                          "accel", h->accel, "vcpus", (int)h->vcpus, "disk_ports",
-                          (json_int_t)h->disk_ports, "nic_ports", (json_int_t)h->nic_ports);
+    json_t *o = json_pack("{sI ss si si sI sI}", "stream", (json_int_t)h->stream_bytes,
+                          "accel", h->accel, "vcpus", (int)h->vcpus, "scsi_queues",
+                          (int)h->scsi_queues, "disk_ports", (json_int_t)h->disk_ports,
+                          "nic_ports", (json_int_t)h->nic_ports);
     char *text;
 
     for (unsigned i = 0; i < h->n_devices; i++) {
         const struct memory_device *d = &h->devices[i];
 
         (void)json_array_append_new(
-            devices,
-            d->is_nic ? json_pack("{si sb}", "nic", (int)d->slot, "rom", d->has_rom)
-                      : json_pack("{si ss}", "disk", (int)d->slot, "bus", buses[d->bus]));
+            devices, d->is_nic
+                         ? json_pack("{si sb}", "nic", (int)d->slot, "rom", d->has_rom)
+                         : json_pack("{si ss si}", "disk", (int)d->slot, "bus",
+                                     buses[d->bus], "queues", (int)d->queues));
     }
     (void)json_object_set_new(o, "devices", devices);
     text = json_dumps(o, JSON_COMPACT);
@@ -197,6 +200,8 @@ static bool parse_device(const json_t *o, struct memory_device *d)
                      (d->is_nic ? VMSPEC_NICS_MAX : VMSPEC_DISKS_MAX) - 1, &slot))
         return false;
     d->slot = (unsigned)slot;
+    if (!d->is_nic && take_number(o, "queues", QUEUES_MAX, &slot))
+        d->queues = (unsigned)slot;
     d->has_rom = json_is_true(json_object_get(o, "rom"));
     for (unsigned i = 0; i < ARRAY_SIZE(buses); i++)
         if (str_eq(bus, buses[i])) {
@@ -211,15 +216,17 @@ static bool parse_head(const char *text, struct memory_head *out)
     json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     const json_t *devices = json_object_get(o, "devices");
     const char *accel = json_string_value(json_object_get(o, "accel"));
-    uint64_t vcpus = 0;
+    uint64_t vcpus = 0, queues = 0;
     bool ok = accel && strlen(accel) < sizeof(out->accel)
               && take_number(o, "stream", INT64_MAX / 2, &out->stream_bytes)
               && take_number(o, "vcpus", VMSPEC_VCPUS_MAX, &vcpus) && vcpus >= VCPUS_0
+              && take_number(o, "scsi_queues", QUEUES_MAX, &queues)
               && take_number(o, "disk_ports", INT64_MAX, &out->disk_ports)
               && take_number(o, "nic_ports", INT64_MAX, &out->nic_ports)
               && json_array_size(devices) <= ARRAY_SIZE(out->devices);
 
     out->vcpus = (unsigned)vcpus;
+    out->scsi_queues = (unsigned)queues;
     for (size_t i = 0; ok && i < json_array_size(devices); i++)
         ok = parse_device(json_array_get(devices, i), &out->devices[out->n_devices++]);
     if (ok)

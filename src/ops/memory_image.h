@@ -16,12 +16,13 @@ struct memory_device {
     unsigned slot;
     enum vm_bus bus; /* of a disk */
     bool has_rom;    /* of a NIC */
+    unsigned queues; /* of a virtio disk; 0: unknown */
 };
 
 struct memory_head {
     uint64_t stream_bytes;
     char accel[8];
-    unsigned vcpus;
+    unsigned vcpus, scsi_queues;
     uint64_t disk_ports, nic_ports;
     struct memory_device devices[VMSPEC_DISKS_MAX + VMSPEC_NICS_MAX];
     unsigned n_devices;

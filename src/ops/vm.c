@@ -20,7 +20,7 @@
 
 #define MEMORY_MIN_BYTES (16LL << 20)
 
-static int check_memory_order(const struct vm_rec *vm, struct err *err)
+int vm_check_memory_order(const struct vm_rec *vm, struct err *err)
 {
     if (vm->memory_static_min < 0 || vm->memory_static_min > vm->memory_dynamic_min
         || vm->memory_dynamic_min > vm->memory_dynamic_max
@@ -92,7 +92,7 @@ static void reset_run_state(struct vm_rec *vm)
 
 int vm_prepare_new(struct vm_rec *vm, struct err *err)
 {
-    if (check_memory_order(vm, err)
+    if (vm_check_memory_order(vm, err)
         || check_vcpus(vm->VCPUs_at_startup, vm->VCPUs_max, err))
         return -1;
     reset_run_state(vm);
@@ -395,7 +395,7 @@ static int set_memory(struct call *call, const struct ref *ref, int64_t static_m
         tx_abort(tx);
         return err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", "running");
     }
-    if (check_memory_order(&want, err)) {
+    if (vm_check_memory_order(&want, err)) {
         tx_abort(tx);
         return -1;
     }
@@ -440,25 +440,38 @@ int op_vm_set_memory_static_range(struct call *call,
     return set_memory(call, &a->self, MAX(a->min, 0), MAX(a->max, 0), -1, -1, err);
 }
 
+/* Also of a VM that runs; a negative value keeps the old one. */
+static int set_range(struct call *call, const struct ref *ref, int64_t min, int64_t max,
+                     struct err *err)
+{
+    db_lock();
+    const struct vm_rec *vm = db_get(CLASS_VM, ref);
+    bool runs = vm && vm->power_state == VM_POWER_STATE_RUNNING;
+    int64_t now = vm ? vm->memory_dynamic_max : 0;
+    db_unlock();
+    return runs ? vm_set_range_live(call, ref, min, max >= 0 ? max : now, err)
+                : set_memory(call, ref, -1, -1, min, max, err);
+}
+
 int op_vm_set_memory_dynamic_max(struct call *call,
                                  const struct vm_set_memory_dynamic_max_args *a,
                                  struct err *err)
 {
-    return set_memory(call, &a->self, -1, -1, -1, MAX(a->value, 0), err);
+    return set_range(call, &a->self, -1, MAX(a->value, 0), err);
 }
 
 int op_vm_set_memory_dynamic_min(struct call *call,
                                  const struct vm_set_memory_dynamic_min_args *a,
                                  struct err *err)
 {
-    return set_memory(call, &a->self, -1, -1, MAX(a->value, 0), -1, err);
+    return set_range(call, &a->self, MAX(a->value, 0), -1, err);
 }
 
 int op_vm_set_memory_dynamic_range(struct call *call,
                                    const struct vm_set_memory_dynamic_range_args *a,
                                    struct err *err)
 {
-    return set_memory(call, &a->self, -1, -1, MAX(a->min, 0), MAX(a->max, 0), err);
+    return set_range(call, &a->self, MAX(a->min, 0), MAX(a->max, 0), err);
 }
 
 /* NULL: that one stays as it is. */

@@ -96,6 +96,15 @@ void vm_device_name(unsigned position, char out[static 8]);
 /* Build the machine of a VM, stopped. p: empty, but for memory; what it holds is to be freed also when it fails. */
 int vm_machine_build(const struct ref *vm, struct vm_parts *p, const struct deadline *d,
                      struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* Processors that a machine has now. */
+void vm_records_vcpus(struct tx *tx, const struct ref *vm, unsigned n) REQUIRES(db_mutex);
+/* The range of a VM that runs; min negative: as it is. */
+int vm_set_range_live(struct call *call, const struct ref *vm, int64_t min, int64_t max,
+                      struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* Errors: MEMORY_CONSTRAINT_VIOLATION_ORDER. */
+int vm_check_memory_order(const struct vm_rec *vm, struct err *err) MUST_CHECK;
+/* Is so much free beside all that is promised? Errors: HOST_NOT_ENOUGH_FREE_MEMORY(needed, available). */
+int vm_check_memory_more(uint64_t bytes, struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* The start is over: its VM counts by itself from now on, or is not there. */
 void vm_parts_release(struct vm_parts *p) REQUIRES(db_mutex);
 /* "halted" and so on, as errors name it. */

@@ -204,13 +204,16 @@ static void list_devices(const struct vm_rec *vm, const struct machine_devices *
                                           : ((const struct vbd_rec *)rec)->userdevice;
         *d = (struct memory_device){ .is_nic = all->v[i].is_nic,
                                      .has_rom = all->v[i].has_rom,
+                                     .queues = all->v[i].queues,
                                      .bus = all->v[i].bus };
         if (vm_device_position(at, &d->slot))
             h->n_devices++;
     }
     const struct vm_metrics_rec *m = db_get(CLASS_VM_METRICS, &vm->metrics);
-    h->vcpus = (unsigned)(m && m->VCPUs_number > 0 ? m->VCPUs_number
-                                                   : vm->VCPUs_at_startup);
+    h->scsi_queues = all->scsi_queues;
+    h->vcpus = all->vcpus ? all->vcpus
+                          : (unsigned)(m && m->VCPUs_number > 0 ? m->VCPUs_number
+                                                                : vm->VCPUs_at_startup);
 }
 
 static int describe(const struct ref *ref, const char *uuid, struct memory_head *h,

@@ -128,9 +128,16 @@ out:
 /* Memory of starts under way, whose VMs do not say yet that they run: two at once never take the same bytes. */
 static uint64_t promised_bytes GUARDED_BY(db_mutex);
 
+/* What a running VM has, or is asked to make do with if that is more. */
+static uint64_t held_bytes(const struct vm_rec *vm) REQUIRES(db_mutex)
+{
+    const struct vm_metrics_rec *m = db_get(CLASS_VM_METRICS, &vm->metrics);
+    return (uint64_t)MAX(vm->memory_target, m ? m->memory_actual : 0);
+}
+
 /* What running VMs may still take counts, not only what they have touched. promise: keep it for a start, until
  * vm_parts_release(). */
-static int take_memory(const struct vm_rec *vm, bool promise, struct err *err)
+static int take_memory(uint64_t bytes, bool promise, struct err *err)
 {
     uint64_t total = host_ctx.inventory.memory_total_bytes, available = 0,
              committed = VM_HOST_RESERVE_BYTES;
@@ -141,19 +148,19 @@ static int take_memory(const struct vm_rec *vm, bool promise, struct err *err)
         const struct vm_rec *other = it.rec;
         if (other->power_state == VM_POWER_STATE_RUNNING
             || other->power_state == VM_POWER_STATE_PAUSED)
-            committed += (uint64_t)other->memory_dynamic_max;
+            committed += held_bytes(other);
     }
     committed += promised_bytes;
     available = MIN(available, total > committed ? total - committed : 0);
-    bool fits = (uint64_t)vm->memory_dynamic_max <= available;
+    bool fits = bytes <= available;
     if (fits && promise)
-        promised_bytes += (uint64_t)vm->memory_dynamic_max;
+        promised_bytes += bytes;
     db_unlock();
     if (fits)
         return 0;
     char needed_text[24], available_text[24];
     struct buf b = BUF_INIT(sizeof(needed_text));
-    buf_add_int(&b, vm->memory_dynamic_max);
+    buf_add_int(&b, (int64_t)bytes);
     memcpy(needed_text, buf_str(&b), b.len + 1);
     buf_clear(&b);
     buf_add_int(&b, (int64_t)available);
@@ -164,7 +171,12 @@ static int take_memory(const struct vm_rec *vm, bool promise, struct err *err)
 
 int vm_check_memory(const struct vm_rec *vm, struct err *err)
 {
-    return take_memory(vm, false, err);
+    return take_memory((uint64_t)vm->memory_dynamic_max, false, err);
+}
+
+int vm_check_memory_more(uint64_t bytes, struct err *err)
+{
+    return take_memory(bytes, false, err);
 }
 
 void vm_parts_release(struct vm_parts *p)
@@ -274,7 +286,7 @@ int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct dea
             || resolve_boot_file(p->vm, p->vm->PV_ramdisk, &p->initrd, err))
             return -1;
     }
-    if (take_memory(p->vm, true, err))
+    if (take_memory((uint64_t)p->vm->memory_dynamic_max, true, err))
         return -1;
     p->promised_bytes = (uint64_t)p->vm->memory_dynamic_max;
     if (open_volumes(p, d, err) || vm_nvram_open(p, err) || vtpm_open(ref, p, err)
@@ -287,7 +299,12 @@ int vm_machine_build(const struct ref *ref, struct vm_parts *p, const struct dea
     if (vm_spec_build(p, &spec, err))
         return -1;
     (void)FAILPOINT("vm.start.before_machine");
-    return host_ctx.machine->start(&spec, d, err);
+    if (host_ctx.machine->start(&spec, d, err))
+        return -1;
+    /* The guest learns when its driver asks; a resumed one knows already. */
+    return spec.memory_target_bytes < spec.memory_bytes && !p->memory
+               ? host_ctx.machine->set_memory(p->vm->uuid, spec.memory_target_bytes, d, err)
+               : 0;
 }
 
 static void record_boot(struct tx *tx, const struct ref *ref, struct vm_parts *p)

@@ -117,7 +117,7 @@ static void set_metrics(struct tx *tx, const struct vm_rec *vm, bool live, bool 
         return;
     const struct ref *m = &vm->metrics;
     tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_MEMORY_ACTUAL,
-               live ? vm->memory_dynamic_max : 0);
+               live ? vm->memory_target : 0);
     tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_VCPUS_NUMBER,
                live ? vm->VCPUs_at_startup : 0);
     tx_set_int(tx, m, CLASS_VM_METRICS, F_VM_METRICS_LAST_UPDATED, clock_wall_us());

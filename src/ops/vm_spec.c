@@ -158,12 +158,15 @@ static void be_the_same(const struct memory_head *h, struct vm_spec *out)
 {
     out->incoming = true;
     out->vcpus = h->vcpus;
+    out->scsi_queues = h->scsi_queues;
     out->disk_ports = h->disk_ports;
     out->nic_ports = h->nic_ports;
     for (unsigned i = 0; i < out->n_disks; i++) {
         const struct memory_device *d = memory_head_device(h, false, out->disks[i].slot);
-        if (d)
+        if (d) {
             out->disks[i].bus = d->bus;
+            out->disks[i].queues = d->queues;
+        }
     }
     for (unsigned i = 0; i < out->n_nics; i++) {
         const struct memory_device *d = memory_head_device(h, true, out->nics[i].slot);
@@ -300,7 +303,8 @@ int vm_spec_build(const struct vm_parts *p, struct vm_spec *out, struct err *err
         .vcpus = (unsigned)vm->VCPUs_at_startup,
         .vcpus_max = (unsigned)vm->VCPUs_max,
         .cores_per_socket = vm->VCPUs_max % cores == 0 ? (unsigned)cores : 1,
-        .memory_bytes = (uint64_t)vm->memory_dynamic_max,
+        .memory_bytes = (uint64_t)MAX(vm->memory_static_max, vm->memory_dynamic_max),
+        .memory_target_bytes = (uint64_t)vm->memory_dynamic_max,
         .firmware = firmware,
         .firmware_code = nvram_firmware(p->secure_boot)->code,
         .nvram_fd = p->nvram,

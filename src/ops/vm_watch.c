@@ -56,7 +56,16 @@ static void item_free(struct watch_item *item)
 }
 
 /* What to do about an event, decided from the record at one moment. */
-enum decision { NOTHING, HALT, RESTART, MARK_PAUSED, MARK_RUNNING, NOTE_REBOOT, UNPLUGGED };
+enum decision {
+    NOTHING,
+    HALT,
+    RESTART,
+    MARK_PAUSED,
+    MARK_RUNNING,
+    NOTE_REBOOT,
+    NOTE_MEMORY,
+    UNPLUGGED
+};
 
 static enum decision decide(const struct machine_event *ev, const struct vm_rec *vm)
 {
@@ -76,6 +85,7 @@ static enum decision decide(const struct machine_event *ev, const struct vm_rec 
     case MACHINE_EV_PAUSED: return MARK_PAUSED;
     case MACHINE_EV_RESUMED: return MARK_RUNNING;
     case MACHINE_EV_AGENT: return NOTHING;
+    case MACHINE_EV_MEMORY: return NOTE_MEMORY;
     case MACHINE_EV_UNPLUGGED: return UNPLUGGED;
     }
     return NOTHING;
@@ -114,6 +124,18 @@ static int mark(const struct ref *vm, const char *why, int state, bool rebooted,
     return tx_commit(tx, err);
 }
 
+static int note_memory(const struct ref *vm, uint64_t bytes, struct err *err)
+{
+    struct tx *tx = daemon_tx("balloon");
+    const struct vm_rec *rec = db_get(CLASS_VM, vm);
+    if (rec && db_get(CLASS_VM_METRICS, &rec->metrics)
+        && (rec->power_state == VM_POWER_STATE_RUNNING
+            || rec->power_state == VM_POWER_STATE_PAUSED))
+        tx_set_int(tx, &rec->metrics, CLASS_VM_METRICS, F_VM_METRICS_MEMORY_ACTUAL,
+                   (int64_t)bytes);
+    return tx_commit(tx, err);
+}
+
 static int restart(const char *uuid, const struct ref *vm, enum message_vm say,
                    const struct deadline *d, struct err *err)
 {
@@ -142,6 +164,7 @@ static int act(const struct machine_event *ev, const struct ref *vm, enum decisi
         return mark(vm, "the machine resumed", VM_POWER_STATE_RUNNING, false, false,
                     MESSAGE_VM_NONE, err);
     case UNPLUGGED: hotplug_gone(ev->detail); return 0;
+    case NOTE_MEMORY: return note_memory(vm, ev->value, err);
     case NOTE_REBOOT:
         return mark(vm, "the guest rebooted", 0, true, false, MESSAGE_VM_REBOOTED, err);
     }
@@ -160,7 +183,7 @@ static bool handle(const struct machine_event *ev)
     bool halted = !rec || rec->power_state == VM_POWER_STATE_HALTED;
     enum decision what = rec ? decide(ev, rec) : NOTHING;
     db_unlock();
-    if (busy)
+    if (busy && what != NOTE_MEMORY) /* for which some operation may wait */
         return false;
     if (halted || what == NOTHING || !still_true(ev))
         return true;
@@ -169,8 +192,9 @@ static bool handle(const struct machine_event *ev)
     bool held = what == HALT || what == RESTART;
     if (held && op_begin_forced(CLASS_VM, &vm, "hard_reboot", &key, &err))
         return false;
-    log_info("VM %s: machine event %d%s%s", ev->uuid, (int)ev->kind, ev->detail ? ": " : "",
-             ev->detail ? ev->detail : "");
+    if (what != NOTE_MEMORY) /* one a second */
+        log_info("VM %s: machine event %d%s%s", ev->uuid, (int)ev->kind,
+                 ev->detail ? ": " : "", ev->detail ? ev->detail : "");
     bool done = act(ev, &vm, what, &err) == 0;
     if (!done) {
         AUTO(free_str) char *text = err_text(&err);

@@ -239,7 +239,21 @@ def checkpoint_destroy(daemon, api):
     return vm, lambda api: api.call("VM.destroy", snap)
 
 
-OPERATIONS = [suspend, resume, end_suspended, checkpoint, revert_memory, checkpoint_destroy, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
+def more_processors(daemon, api):
+    vm, act = start(daemon, api)
+    vm.call("set_VCPUs_max", 2)
+    act(api)
+    return vm, lambda api: api.call("VM.set_VCPUs_number_live", vm.ref, 2)
+
+
+def less_memory(daemon, api):
+    vm, act = start(daemon, api)
+    vm.call("set_memory_limits", 8 * MIB, 16 * MIB, 8 * MIB, 16 * MIB)
+    act(api)
+    return vm, lambda api: api.call("VM.set_memory_dynamic_range", vm.ref, 8 * MIB, 12 * MIB)
+
+
+OPERATIONS = [more_processors, less_memory, suspend, resume, end_suspended, checkpoint, revert_memory, checkpoint_destroy, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
               hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_clone,
               snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, collect, collect_running, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.

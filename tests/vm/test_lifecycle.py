@@ -15,9 +15,10 @@ NULL = "OpaqueRef:NULL"
 TICK = 0.1  # seconds, in the guest
 HALTED = {"start", "start_on", "clone", "copy", "provision", "make_into_template", "destroy", "power_state_reset",
           "changing_VCPUs", "changing_memory_limits", "changing_static_range", "changing_dynamic_range",
-          "changing_NVRAM", "snapshot"}
+          "changing_NVRAM", "changing_shadow_memory", "snapshot"}
 RUNNING = {"pause", "clean_shutdown", "clean_reboot", "shutdown", "hard_shutdown", "hard_reboot", "power_state_reset",
-           "data_source_op", "snapshot", "suspend", "checkpoint", "call_plugin"}
+           "data_source_op", "snapshot", "suspend", "checkpoint", "changing_VCPUs_live", "changing_memory_live",
+           "awaiting_memory_live", "changing_dynamic_range", "changing_shadow_memory_live", "call_plugin"}
 PAUSED = {"unpause", "hard_shutdown", "hard_reboot", "power_state_reset", "data_source_op", "snapshot"}
 ALLOWED = {"Halted": HALTED, "Running": RUNNING, "Paused": PAUSED}
 
