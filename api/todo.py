@@ -6,11 +6,6 @@ NOT_YET("MACHINES", "suspending to disk and resuming", [
     "VM.restart_device_models",
 ])
 
-NOT_YET("MACHINES", "snapshots of machines, and their schedules", [
-    "VM.set_snapshot_schedule",
-    "VMSS.snapshot_now",
-])
-
 NOT_YET("MACHINES", "processors and memory of a running machine", [
     "VM.add_to_VCPUs_params_live",
 ])

@@ -29,6 +29,7 @@
 #include "ops/storage.h"
 #include "ops/vm.h"
 #include "ops/vm_memory.h"
+#include "ops/vmss_run.h"
 
 #define SETTLE_US (4 * US_PER_SEC) /* for all machines to say which devices they have */
 
@@ -367,7 +368,8 @@ int ops_boot(struct err *err)
     if (vm_nvram_settle(err) || refresh_all(err))
         return -1;
     (void)FAILPOINT("boot.adopted");
-    return vm_watch_init(err) || guest_init(err) || gc_start(err) ? -1 : 0;
+    return vm_watch_init(err) || guest_init(err) || gc_start(err) || vmss_run_init(err) ? -1
+                                                                                        : 0;
 }
 
 void ops_done(void)
@@ -375,6 +377,7 @@ void ops_done(void)
     gc_done();
     external_auth_done();
     host_power_done();
+    vmss_run_done();
     vm_watch_done();
     guest_done();
 }

@@ -79,7 +79,8 @@ static void reset_run_state(struct vm_rec *vm)
     vm->domid = -1;
     str_put(&vm->last_booted_record,
             ""); /* machines are built from it: it is never a client's */
-    vm->is_a_snapshot = false;
+    vm->is_a_snapshot = vm->is_vmss_snapshot = false;
+    vm->snapshot_schedule = REF_NULL;
     vm->snapshot_of = REF_NULL;
     vm->parent = REF_NULL;
     vm->snapshot_time = 0;

@@ -131,6 +131,32 @@ int op_vm_set_has_vendor_device(struct call *call,
     return tx_commit(tx, err);
 }
 
+int op_vm_set_snapshot_schedule(struct call *call,
+                                const struct vm_set_snapshot_schedule_args *a,
+                                struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    struct tx *tx = call_tx(call);
+    const struct vmss_rec *r = ref_is_null(&a->value)
+                                   ? NULL
+                                   : call_get(CLASS_VMSS, &a->value, err);
+    const struct vm_rec *vm = call_get(CLASS_VM, &a->self, err);
+    bool fits = vm && (r || ref_is_null(&a->value));
+    ref_text(&a->self, text);
+    if (fits && r && vm->is_a_template)
+        fits = err_set(err, ERR_VM_IS_TEMPLATE, text) == 0;
+    if (fits && r && r->type == VMSS_TYPE_SNAPSHOT_WITH_QUIESCE)
+        fits = err_set(err, ERR_VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED, text,
+                       "the guest has no agent that could quiesce it")
+               == 0;
+    if (!fits) {
+        tx_abort(tx);
+        return -1;
+    }
+    tx_set_ref(tx, &a->self, CLASS_VM, F_VM_SNAPSHOT_SCHEDULE, &a->value);
+    return tx_commit(tx, err);
+}
+
 int op_vm_set_appliance(struct call *call, const struct vm_set_appliance_args *a,
                         struct err *err)
 {

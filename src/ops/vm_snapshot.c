@@ -134,6 +134,7 @@ static struct ref record_vm(struct tx *tx, const struct ref *ref, const struct v
     snap->is_a_snapshot = true;
     snap->snapshot_of = *ref;
     snap->snapshot_time = clock_wall_us();
+    snap->snapshot_schedule = REF_NULL;
     snap->resident_on = REF_NULL;
     snap->scheduled_to_be_resident_on = REF_NULL;
     snap->suspend_VDI = p->memory;

@@ -208,3 +208,51 @@ def test_observers(api):
     assert fails(api, "Observer.set_enabled", ref, True)[0] == "VALUE_NOT_SUPPORTED"
     api.call("Observer.set_enabled", ref, False)
     api.call("Observer.destroy", ref)
+
+
+def test_a_schedule_runs(daemon, api):
+    """What came due while nobody looked is made up for, once; the oldest snapshots go, with their disks and memory."""
+    vmss = api.call("VMSS.create", dict(SCHEDULE, frequency="hourly", schedule={"min": "0"}, enabled=False,
+                                        type="snapshot", retained_snapshots=2))
+    vm = api.new_vm("scheduled")
+    sr = api.call("pool.get_default_SR", api.pool())
+    disk = api.call("VDI.create", {"name_label": "d", "name_description": "", "SR": sr, "virtual_size": 1 << 20, "type": "user",
+                                   "sharable": False, "read_only": False, "other_config": {}})
+    api.call("VBD.create", {"VM": vm, "VDI": disk, "userdevice": "0", "bootable": False, "mode": "RW", "type": "Disk",
+                            "unpluggable": True, "empty": False, "other_config": {}, "qos_algorithm_type": "",
+                            "qos_algorithm_params": {}})
+    disks = len(api.call("VDI.get_all"))
+    api.call("VM.set_snapshot_schedule", vm, vmss)
+    assert api.call("VMSS.get_VMs", vmss) == [vm]
+    assert fails(api, "VMSS.destroy", vmss)[0] == "VMSS_HAS_VM"
+
+    def taken():
+        return sorted((r for r in api.call("VM.get_all_records").values() if r["snapshot_of"] == vm and r["is_vmss_snapshot"]),
+                      key=lambda r: r["snapshot_time"])
+
+    api.call("VMSS.set_last_run_time", vmss, "20200101T00:00:00Z")
+    assert taken() == []  # it is not enabled
+    token = api.call("event.from", ["vmss/" + vmss], "", 0.0)["token"]
+    api.call("VMSS.set_enabled", vmss, True)
+    while api.call("VMSS.get_last_run_time", vmss) == "20200101T00:00:00Z":
+        batch = api.call("event.from", ["vmss/" + vmss], token, 60.0)
+        assert batch["events"], "it did not run in a minute"
+        token = batch["token"]
+    api.call("VMSS.set_enabled", vmss, False)
+    [first] = taken()
+    assert first["snapshot_schedule"] == "OpaqueRef:NULL" and first["name_label"].startswith("scheduled-")
+    api.call("VM.start", vm, False, False)
+    api.call("VMSS.set_type", vmss, "checkpoint")
+    assert api.call("VMSS.snapshot_now", vmss) == "1 of 1 machines"
+    assert [r["power_state"] for r in taken()] == ["Halted", "Suspended"]
+    for _ in range(2):
+        assert api.call("VMSS.snapshot_now", vmss) == "1 of 1 machines"
+    assert len(taken()) == 2 and first["uuid"] not in [r["uuid"] for r in taken()]
+    assert len(api.call("VDI.get_all")) == disks + 4, "a disk and a memory each"
+    api.call("VM.add_to_blocked_operations", vm, "checkpoint", "NO")
+    assert api.call("VMSS.snapshot_now", vmss).startswith("0 of 1 machines; OPERATION_BLOCKED")
+    told = [m for m in api.call("message.get_all_records").values() if m["name"] == "VMSS_SNAPSHOT_FAILED"]
+    assert len(told) == 1 and told[0]["obj_uuid"] == api.call("VM.get_uuid", vm)
+    api.call("VM.set_snapshot_schedule", vm, "OpaqueRef:NULL")
+    api.call("VMSS.destroy", vmss)
+    api.call("VM.hard_shutdown", vm)
