@@ -342,6 +342,7 @@ static int record_suspended(struct call *call, const struct ref *vm, const struc
         return -1;
     }
     tx_set_ref(tx, vm, CLASS_VM, F_VM_SUSPEND_VDI, vdi);
+    vm_nvram_record(tx, vm, db_get(CLASS_VM, vm));
     vm_records_suspended(tx, vm);
     op_refresh(tx, CLASS_VDI, vdi);
     message_add_vm(tx, MESSAGE_VM_SUSPENDED, vm);
@@ -355,6 +356,8 @@ static void end_machine(const struct ref *vm, const char *uuid)
     AUTO(err_done) struct err why = { 0 };
     if (host_ctx.machine->destroy(uuid, &d, &why) == 0 && disks_stop(uuid, &why) == 0) {
         vif_gone(vm);
+        vtpm_close(vm);
+        vm_nvram_drop(uuid); /* the record has it, and the memory too */
         return;
     }
     AUTO(free_str) char *text = err_text(&why);
