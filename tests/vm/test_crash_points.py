@@ -253,7 +253,16 @@ def less_memory(daemon, api):
     return vm, lambda api: api.call("VM.set_memory_dynamic_range", vm.ref, 8 * MIB, 12 * MIB)
 
 
-OPERATIONS = [more_processors, less_memory, suspend, resume, end_suspended, checkpoint, revert_memory, checkpoint_destroy, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
+def scheduled(daemon, api):
+    vm = two_disks(daemon, api)
+    vmss = api.call("VMSS.create", {"name_label": "s", "name_description": "", "enabled": False, "type": "snapshot",
+                                    "retained_snapshots": 1, "frequency": "daily", "schedule": {}})
+    vm.call("set_snapshot_schedule", vmss)
+    api.call("VMSS.snapshot_now", vmss)
+    return vm, lambda api: api.call("VMSS.snapshot_now", vmss)
+
+
+OPERATIONS = [scheduled, more_processors, less_memory, suspend, resume, end_suspended, checkpoint, revert_memory, checkpoint_destroy, plug_disk, unplug_disk, plug_nic, insert, start, start_paused,
               hard_shutdown, clone, provision, vdi_create, vdi_copy, vdi_clone,
               snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, collect, collect_running, vdi_destroy, scan]
 # Those that need a guest that boots: their own points; the rest of their way is hard_shutdown's.
