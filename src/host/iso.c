@@ -65,7 +65,7 @@ static size_t narrow(const char *name, uint8_t *out)
 {
     size_t n = 0;
 
-    for (; name[n] && n < 8; n++) {
+    for (; n < 8 && name[n]; n++) {
         char c = name[n];
 
         out[n] = (uint8_t)(c >= 'a' && c <= 'z' ? c - 'a' + 'A'

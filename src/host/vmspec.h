@@ -61,25 +61,24 @@ struct vm_spec {
     const char *accel;   /* "kvm" or "tcg" */
     const char *cpu_model;
     unsigned vcpus, vcpus_max, cores_per_socket;
+    enum vm_firmware firmware;
     uint64_t memory_bytes;
     uint64_t memory_target_bytes; /* what it will be asked to make do with; 0: all */
-    enum vm_firmware firmware;
-    /* UEFI: the firmware's two files, the second by descriptor and written to */
-    const char *firmware_code;
-    int nvram_fd;
-    bool secure_boot;
-    const char *kernel, *initrd, *cmdline; /* direct boot; kernel NULL: from disks */
-    int tpm_fd;    /* a TPM's control connection; not above 0: none */
+    const char *firmware_code;    /* UEFI: its program */
+    int nvram_fd;                 /* UEFI: its variables, written to */
+    int tpm_fd;                   /* a TPM's control connection; not above 0: none */
     int config_fd; /* the configuration drive's image, read-only; not above 0: none */
+    unsigned scsi_queues;                  /* of the SCSI controller, as those of a disk */
+    const char *kernel, *initrd, *cmdline; /* direct boot; kernel NULL: from disks */
+    /* Of the screen's keyboard, for viewers that send no key codes; NULL: en-us. */
+    const char *keymap;
     bool config_on_sata;
+    bool secure_boot;
     bool rtc_localtime;
-    const char *
-        keymap; /* of the screen's keyboard, for viewers that send no key codes; NULL: en-us */
     bool vga;
-    bool viridian;        /* Hyper-V's interfaces, which Windows uses where it finds them */
-    bool watchdog;        /* a watchdog device, which resets the machine */
-    unsigned scsi_queues; /* of the SCSI controller, as those of a disk */
-    bool incoming;        /* its state comes by machine_ops.load */
+    bool viridian; /* Hyper-V's interfaces, which Windows uses where it finds them */
+    bool watchdog; /* a watchdog device, which resets the machine */
+    bool incoming; /* its state comes by machine_ops.load */
     struct vm_disk disks[VMSPEC_DISKS_MAX];
     unsigned n_disks;
     struct vm_nic nics[VMSPEC_NICS_MAX];

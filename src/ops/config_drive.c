@@ -155,7 +155,7 @@ static int vm_data(const struct vm_rec *vm, struct buf *out, struct err *err)
 
 int config_drive_image(const struct vm_rec *vm, struct buf *out, struct err *err)
 {
-    const char *own, *network, *hostname, *keys;
+    const char *own = NULL, *network = NULL, *hostname = NULL, *keys = NULL;
     AUTO(buf_done) struct buf meta = BUF_INIT(0), user = BUF_INIT(0);
     AUTO(buf_done) struct buf data = BUF_INIT(0);
     struct iso_file files[ISO_FILES_MAX];

@@ -363,7 +363,7 @@ int vm_power_on(struct call *call, const struct ref *ref, bool paused, struct er
         if (parts.vm)
             IGNORE(disks_stop(parts.vm->uuid, NULL)); /* the next start tries again */
         vtpm_close(ref);
-        if (parts.nvram > 0 && parts.vm->power_state == VM_POWER_STATE_HALTED)
+        if (parts.vm && parts.nvram > 0 && parts.vm->power_state == VM_POWER_STATE_HALTED)
             vm_nvram_drop(parts.vm->uuid); /* nothing has run: the record is as it was */
         db_lock();
         vm_parts_release(&parts);
