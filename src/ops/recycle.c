@@ -4,6 +4,7 @@
  * holds its description as ova_export makes it. Any thread; no lock held across I/O. */
 #include "ops/recycle.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -203,6 +204,7 @@ static int restore_vdi(struct call *call, const struct ref *ref,
     db_unlock();
     int rc = known ? storage_sr(&sr_ref, &sr, err)
                    : err_set(err, ERR_UUID_INVALID, "SR", item->sr_uuid);
+    assert(rc || sr.ops); /* the analyzer does not follow storage_sr's promise */
     if (rc == 0)
         rc = sr.ops->stat(&sr.config, item->volume, &v, err);
     if (rc) {
@@ -314,8 +316,13 @@ int op_serai_recycle_restore(struct call *call, const struct serai_recycle_resto
 
 /* ---- away ------------------------------------------------------------------------------------------------- */
 
-static int drop_item(struct tx *(*begin)(const void *arg), const void *arg,
-                     const struct ref *ref, struct err *err)
+/* call: NULL: the daemon itself. */
+static struct tx *begin(const struct call *call) ACQUIRE(db_mutex)
+{
+    return call ? call_tx(call) : daemon_tx("recycle bin");
+}
+
+static int drop_item(const struct call *call, const struct ref *ref, struct err *err)
 {
     AUTO(sr_handle_done) struct sr_handle sr = { 0 };
     char volume[UUID_TEXT_SIZE] = "";
@@ -332,7 +339,7 @@ static int drop_item(struct tx *(*begin)(const void *arg), const void *arg,
             || storage_pending_begin(volume, &sr, STORAGE_ALONE, NULL, err)))
         return -1;
     (void)FAILPOINT("recycle.empty.pending");
-    struct tx *tx = begin(arg);
+    struct tx *tx = begin(call);
     bool there = db_get(CLASS_SERAI_RECYCLED, ref) != NULL;
     if (there)
         tx_destroy(tx, ref);
@@ -347,16 +354,6 @@ static int drop_item(struct tx *(*begin)(const void *arg), const void *arg,
     return 0;
 }
 
-static struct tx *begin_call(const void *call) ACQUIRE(db_mutex)
-{
-    return call_tx(call);
-}
-
-static struct tx *begin_daemon(const void *why) ACQUIRE(db_mutex)
-{
-    return daemon_tx(why);
-}
-
 int op_serai_recycle_empty(struct call *call, const struct serai_recycle_empty_args *a,
                            struct err *err)
 {
@@ -366,14 +363,14 @@ int op_serai_recycle_empty(struct call *call, const struct serai_recycle_empty_a
         struct ref ref;
         struct serai_recycled_rec *item = copy_item(a->item, &ref, err);
         record_free(&schema_classes[CLASS_SERAI_RECYCLED], item);
-        return item ? drop_item(begin_call, call, &ref, err) : -1;
+        return item ? drop_item(call, &ref, err) : -1;
     }
     db_lock();
     for (struct db_iter it = db_first(CLASS_SERAI_RECYCLED); it.rec; db_next(&it))
         vec_push(&all, it.ref);
     db_unlock();
     for (size_t i = 0; i < all.n && rc == 0; i++)
-        rc = drop_item(begin_call, call, &all.v[i], err);
+        rc = drop_item(call, &all.v[i], err);
     vec_done(&all);
     return rc;
 }
@@ -414,7 +411,7 @@ void recycle_turn(const struct sr_handle *sr)
         db_unlock();
         if (!any)
             return;
-        if (drop_item(begin_daemon, "recycle bin", &item, &why)) {
+        if (drop_item(NULL, &item, &why)) {
             AUTO(free_str) char *text = err_text(&why);
             log_warn("the recycle bin cannot be emptied: %s", text);
             return;

@@ -206,8 +206,10 @@ static int do_resize(struct call *call, struct resize *r, struct err *err)
 int op_vdi_resize(struct call *call, const struct vdi_resize_args *a, struct err *err)
 {
     struct resize r = { .vdi = a->vdi };
-    AUTO(lease_cleanup) struct lease *lease = NULL;
-    if (storage_settled(err) || !(lease = lease_take(&a->vdi, err)))
+    if (storage_settled(err))
+        return -1;
+    AUTO(lease_cleanup) struct lease *lease = lease_take(&a->vdi, err);
+    if (!lease)
         return -1;
     int rc = plan_resize(&r, a->size, err) ? -1 : do_resize(call, &r, err);
     sr_handle_done(&r.sr);
