@@ -29,11 +29,6 @@ NOT_YET("MACHINES", "USB devices", [
     "VUSB.unplug",
 ])
 
-NOT_YET("MACHINES", "filters of network interfaces", [
-    "VIF.configure_ipv4",
-    "VIF.configure_ipv6",
-])
-
 NOT_YET("MACHINES", "networks of the host: cards, bonds, VLANs, the management interface", [
     "Bond.create",
     "Bond.destroy",

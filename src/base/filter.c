@@ -121,7 +121,7 @@ static bool may_open(enum filter_kind kind, int family)
     case AF_UNIX: return true;
     case AF_NETLINK: return kind != FILTER_JAIL;
     case AF_INET:
-    case AF_INET6: return kind == FILTER_DAEMON;
+    case AF_INET6: return kind == FILTER_DAEMON || kind == FILTER_SERVICE;
     default: return false;
     }
 }
@@ -146,7 +146,7 @@ static int add_rules(scmp_filter_ctx ctx, enum filter_kind kind)
         rc = refuse_sockets(ctx, kind);
     if (rc == 0 && kind == FILTER_JAIL)
         rc = refuse(ctx, not_jailed, ARRAY_SIZE(not_jailed), EPERM);
-    if (rc < 0 || kind == FILTER_HELPER)
+    if (rc < 0 || kind == FILTER_HELPER || kind == FILTER_SERVICE)
         return rc;
     rc = refuse(ctx, not_plain, ARRAY_SIZE(not_plain), EPERM);
     if (rc == 0)

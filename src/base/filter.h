@@ -14,6 +14,7 @@ struct filter {
 enum filter_kind {
     FILTER_JAIL, /* what runs in a jail: no sockets but unix ones */
     FILTER_HELPER, /* rootd: those and netlink, and nothing of the kernel's that it does not use */
+    FILTER_SERVICE, /* what starts programs of the network: those and IP */
     FILTER_DAEMON, /* a daemon without rights and all it runs: those and IP, no mounts, namespaces, other users */
 };
 

@@ -125,6 +125,43 @@ int net_unbridge(const char *bridge, struct err *err)
     return ask(&b, NULL, &why) < 0 ? no_bridge(bridge, why, err) : 0;
 }
 
+bool net_mac_ok(const char *mac)
+{
+    for (size_t i = 0; i < 17; i++)
+        if (i % 3 == 2 ? mac[i] != ':'
+                       : !mac[i] || !strchr("0123456789abcdefABCDEF", mac[i]))
+            return false;
+    return mac[17] == '\0' && strchr("02468aceACE", mac[1]) != NULL;
+}
+
+int net_nat(const struct net_nat *n, int *pidfd_out, struct err *err)
+{
+    AUTO(buf_done) struct buf b = request("net_nat");
+    AUTO(free_str) char *why = NULL;
+
+    fields_add(&b, "uuid", n->id);
+    fields_add(&b, "bridge", n->bridge);
+    fields_add(&b, "make", n->make_bridge ? "yes" : "no");
+    fields_add_u64(&b, "mtu", n->mtu);
+    fields_add(&b, "router", n->router);
+    fields_add_u64(&b, "prefix", n->prefix);
+    for (size_t i = 0; i < n->n_hosts; i++) {
+        fields_add(&b, "mac", n->hosts[i].mac);
+        fields_add(&b, "ip", n->hosts[i].ip);
+    }
+    return ask(&b, pidfd_out, &why) < 0 ? no_bridge(n->bridge, why, err) : 0;
+}
+
+int net_unnat(const char *id, const char *bridge, struct err *err)
+{
+    AUTO(buf_done) struct buf b = request("net_unnat");
+    AUTO(free_str) char *why = NULL;
+
+    fields_add(&b, "uuid", id);
+    fields_add(&b, "bridge", bridge);
+    return ask(&b, NULL, &why) < 0 ? no_bridge(bridge, why, err) : 0;
+}
+
 int net_keep(const char *const *bridges, size_t n, struct err *err)
 {
     AUTO(buf_done) struct buf b = request("net_keep");

@@ -39,6 +39,30 @@ int net_vif_set(const struct net_vif *v, struct err *err) MUST_CHECK;
 int net_bridge(const char *bridge, bool make, unsigned mtu, struct err *err) MUST_CHECK;
 /* Fine if there is none, or one that is not ours. */
 int net_unbridge(const char *bridge, struct err *err) MUST_CHECK;
+
+/* A network whose guests share the host's address. hosts: who gets which address by DHCP. */
+struct net_nat {
+    char id[UUID_TEXT_SIZE]; /* the network's uuid */
+    const char *bridge, *router;
+    bool make_bridge;
+    unsigned mtu, prefix;
+
+    struct net_host {
+        const char *mac, *ip;
+    } * hosts;
+
+    size_t n_hosts;
+};
+
+#define NET_HOSTS_MAX 1000
+
+/* Make it so, whatever was there. *pidfd_out: given; readable when what gives the addresses has ended.
+ * Errors: BRIDGE_NOT_AVAILABLE(bridge), and why. */
+int net_nat(const struct net_nat *n, int *pidfd_out, struct err *err) MUST_CHECK;
+int net_unnat(const char *id, const char *bridge, struct err *err) MUST_CHECK;
+/* "02:00:00:00:00:01", and no group's. */
+bool net_mac_ok(const char *mac);
+
 /* Remove what the daemon left when it died: bridges of ours that nothing is on, but for these, and bounds. */
 int net_keep(const char *const *bridges, size_t n, struct err *err) MUST_CHECK;
 /* Forget the bounds of taps that are gone. */

@@ -24,6 +24,7 @@
 #include "ops/host_config.h"
 #include "ops/host_ctx.h"
 #include "ops/licence.h"
+#include "ops/nat.h"
 #include "ops/network.h"
 #include "ops/ops.h"
 #include "ops/storage.h"
@@ -49,7 +50,7 @@ static void boot_network(struct tx *tx) REQUIRES(db_mutex)
     str_put(&n->name_label, "Default network");
     str_put(&n->name_description, "Guests reach the outside through this host (NAT); they "
                                   "are not reachable from there");
-    str_put(&n->bridge, "user0");
+    str_put(&n->bridge, NETWORK_FIRST_BRIDGE);
     (void)tx_create(tx, CLASS_NETWORK, n, NULL);
 }
 
@@ -380,4 +381,5 @@ void ops_done(void)
     vmss_run_done();
     vm_watch_done();
     guest_done();
+    nat_done();
 }

@@ -31,6 +31,8 @@ int network_create(struct call *call, void *rec, struct ref *result, struct err 
 int network_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
 int network_check_set(struct call *call, const struct ref *self, unsigned field,
                       const void *value, struct err *err) MUST_CHECK;
+int network_after_set(struct call *call, const struct ref *self, unsigned field,
+                      struct err *err) MUST_CHECK;
 int subject_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int subject_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;

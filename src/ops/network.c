@@ -11,6 +11,8 @@
 #include "host/net.h"
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
+#include "ops/nat.h"
+#include "ops/vif.h"
 
 static void add_ref_text(struct buf *out, const struct ref *ref)
 {
@@ -55,6 +57,15 @@ int network_check_set(struct call *call, const struct ref *self, unsigned field,
     return err_set(err, ERR_INVALID_VALUE, "MTU", text);
 }
 
+int network_after_set(struct call *call, const struct ref *self, unsigned field,
+                      struct err *err)
+{
+    (void)call;
+    if (field == F_NETWORK_OTHER_CONFIG)
+        nat_poke();
+    return field == F_NETWORK_MTU ? vif_apply_network(self, err) : 0;
+}
+
 int network_create(struct call *call, void *record, struct ref *result, struct err *err)
 {
     struct network_rec *n = record;
@@ -72,7 +83,9 @@ int network_create(struct call *call, void *record, struct ref *result, struct e
     }
     *result = tx_create(tx, CLASS_NETWORK, n, NULL);
     op_refresh(tx, CLASS_NETWORK, result);
-    return tx_commit(tx, err);
+    int rc = tx_commit(tx, err);
+    nat_poke();
+    return rc;
 }
 
 /* An interface in use that leaves the choice to the network. */
@@ -138,9 +151,22 @@ int network_destroy(struct call *call, const struct ref *self, struct err *err)
     if (tx_commit(tx, err))
         return -1;
     AUTO(err_done) struct err why = { 0 };
+    nat_poke();
     if (bridge && net_real() && net_unbridge(bridge, &why)) /* the next start does it */
         log_warn("bridge %s stays: %s", bridge, why.detail ? why.detail : why.code);
     return 0;
+}
+
+/* The network of the first start reaches the outside here too, once there are real networks. */
+static void adopt_first(struct tx *tx) REQUIRES(db_mutex)
+{
+    for (struct db_iter it = db_first(CLASS_NETWORK); it.rec; db_next(&it)) {
+        const struct network_rec *n = it.rec;
+        if (!str_eq(n->bridge, NETWORK_FIRST_BRIDGE) || n->other_config.n > 0)
+            continue;
+        tx_map_put_str(tx, &it.ref, CLASS_NETWORK, F_NETWORK_OTHER_CONFIG, "nat", "true");
+        return;
+    }
 }
 
 void network_boot(void)
@@ -149,6 +175,10 @@ void network_boot(void)
     VEC(char *) keep = { 0 };
     if (!net_real())
         return;
+    struct tx *tx = daemon_tx("start-up");
+    adopt_first(tx);
+    if (tx_commit(tx, &err))
+        log_error("the first network: %s", err.code);
     db_lock();
     for (struct db_iter it = db_first(CLASS_NETWORK); it.rec; db_next(&it)) {
         const struct network_rec *n = it.rec;
@@ -163,4 +193,6 @@ void network_boot(void)
     for (size_t i = 0; i < keep.n; i++)
         free(keep.v[i]);
     vec_done(&keep);
+    if (nat_init(&err))
+        log_error("networks with translation of addresses: %s", err.detail);
 }

@@ -5,6 +5,8 @@
 
 #include "ops/call.h"
 
+#define NETWORK_FIRST_BRIDGE "user0" /* of the network that a new pool has */
+
 /* At the start, before machines are connected to: what a daemon that died has left of networks goes. What cannot be
  * done is logged. */
 void network_boot(void) EXCLUDES(db_mutex);

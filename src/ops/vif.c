@@ -15,6 +15,7 @@
 #include "base/vec.h"
 #include "host/net.h"
 #include "ops/hooks.h"
+#include "ops/nat.h"
 
 #define ADDRESSES_MAX 256 /* of one kind, in one interface */
 #define ROUNDS_MAX    8   /* of callers who change one interface at once */
@@ -114,6 +115,7 @@ int vif_part_open(struct vm_part_nic *nic, int64_t domid, struct err *err)
     if (net_tap(&v, (unsigned)(domid % 1000000), device, &nic->tap, err))
         return -1;
     nic->has_tap = true;
+    nat_poke(); /* it may need an address */
     return 0;
 }
 
@@ -417,5 +419,103 @@ int op_vif_move(struct call *call, const struct vif_move_args *a, struct err *er
     db_lock();
     const void *network = call_get(CLASS_NETWORK, &a->network, err);
     db_unlock();
-    return network ? change(call, &a->self, F_VIF_NETWORK, &a->network, err) : -1;
+    int rc = network ? change(call, &a->self, F_VIF_NETWORK, &a->network, err) : -1;
+    nat_poke();
+    return rc;
+}
+
+/* ---- addresses that the guest is to have --------------------------------------------------------------- */
+
+static int check_cidr(int family, const char *field, const char *text, char *bare,
+                      size_t size, struct err *err)
+{
+    const char *slash = strchr(text, '/');
+    int64_t prefix;
+    size_t len = slash ? (size_t)(slash - text) : size;
+    if (len >= size || !parse_range(slash + 1, 1, family == AF_INET ? 32 : 128, &prefix))
+        return err_set(err, ERR_INVALID_CIDR_ADDRESS_SPECIFIED, field);
+    (void)snprintf(bare, size, "%.*s", (int)len, text);
+    return check_address(family, field, bare, NULL)
+               ? err_set(err, ERR_INVALID_CIDR_ADDRESS_SPECIFIED, field)
+               : 0;
+}
+
+struct configure {
+    int family;
+    unsigned mode, addresses, gateway; /* fields */
+    const char *address_name, *gateway_name;
+    bool is_static;
+    int value; /* of the mode */
+    const char *address, *router;
+};
+
+/* What the filter would drop is no address to give. */
+static bool is_allowed(const struct vif_rec *vif, const struct configure *c,
+                       const char *bare) REQUIRES(db_mutex)
+{
+    const struct set_string *set = c->family == AF_INET ? &vif->ipv4_allowed
+                                                        : &vif->ipv6_allowed;
+    for (size_t i = 0; i < set->n; i++)
+        if (str_eq(set->v[i], bare))
+            return true;
+    return vif->locking_mode != VIF_LOCKING_MODE_LOCKED;
+}
+
+static int configure(struct call *call, const struct ref *ref, const struct configure *c,
+                     struct err *err)
+{
+    const struct ty *ty = schema_classes[CLASS_VIF].fields[c->addresses].ty;
+    char bare[INET6_ADDRSTRLEN] = "";
+    struct set_string set = { 0 };
+    if (c->is_static
+        && (check_cidr(c->family, c->address_name, c->address, bare, sizeof(bare), err)
+            || (c->router[0] && check_address(c->family, c->gateway_name, c->router, err))))
+        return -1;
+    struct tx *tx = call_tx(call);
+    const struct vif_rec *vif = call_get(CLASS_VIF, ref, err);
+    if (!vif || (c->is_static && !is_allowed(vif, c, bare))) {
+        tx_abort(tx);
+        return vif ? err_set(err, ERR_ADDRESS_VIOLATES_LOCKING_CONSTRAINT, bare) : -1;
+    }
+    if (c->is_static)
+        (void)set_add(ty, &set, &c->address);
+    tx_set_enum(tx, ref, CLASS_VIF, c->mode, c->value);
+    tx_set(tx, ref, CLASS_VIF, c->addresses, &set);
+    tx_set_str(tx, ref, CLASS_VIF, c->gateway, c->is_static ? c->router : "");
+    value_done(ty, &set);
+    int rc = tx_commit(tx, err);
+    nat_poke();
+    return rc;
+}
+
+int op_vif_configure_ipv4(struct call *call, const struct vif_configure_ipv4_args *a,
+                          struct err *err)
+{
+    struct configure c = { AF_INET,
+                           F_VIF_IPV4_CONFIGURATION_MODE,
+                           F_VIF_IPV4_ADDRESSES,
+                           F_VIF_IPV4_GATEWAY,
+                           "address",
+                           "gateway",
+                           a->mode == VIF_IPV4_CONFIGURATION_MODE_STATIC,
+                           a->mode,
+                           a->address,
+                           a->gateway };
+    return configure(call, &a->self, &c, err);
+}
+
+int op_vif_configure_ipv6(struct call *call, const struct vif_configure_ipv6_args *a,
+                          struct err *err)
+{
+    struct configure c = { AF_INET6,
+                           F_VIF_IPV6_CONFIGURATION_MODE,
+                           F_VIF_IPV6_ADDRESSES,
+                           F_VIF_IPV6_GATEWAY,
+                           "address",
+                           "gateway",
+                           a->mode == VIF_IPV6_CONFIGURATION_MODE_STATIC,
+                           a->mode,
+                           a->address,
+                           a->gateway };
+    return configure(call, &a->self, &c, err);
 }

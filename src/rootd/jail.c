@@ -238,10 +238,14 @@ const char *jail_enter(const struct jail *j, const struct jail_extra *x, const c
     if (show_detached(x->kernel, "/kernel") < 0 || show_detached(x->initrd, "/initrd") < 0
         || show_detached(x->state, "/state") < 0)
         return "kernel";
-    if (x->kvm && bind_same("/dev/kvm", false) < 0)
-        return "/dev/kvm";
+    if (show_detached(x->resolver, "/etc/resolv.conf") < 0)
+        return "/etc/resolv.conf";
+    if ((x->kvm && bind_same("/dev/kvm", false) < 0)
+        || (x->random && bind_same("/dev/urandom", false) < 0))
+        return "/dev";
     if (set_attributes(".", AT_RECURSIVE, closed) < 0
         || (x->kvm && open_again("dev/kvm", true) < 0)
+        || (x->random && open_again("dev/urandom", true) < 0)
         || (x->state >= 0 && open_again("state", false) < 0))
         return "read-only";
     if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH_) < 0

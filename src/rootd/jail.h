@@ -31,8 +31,10 @@ bool jail_add_listed(struct jail *j, const char *list) MUST_CHECK;
 /* Files shown under another name, as jail_detach() returns them; -1: none. */
 struct jail_extra {
     int kernel, initrd;
-    int state; /* the one file that may be written to */
-    bool kvm;  /* /dev/kvm, the one device node */
+    int state;    /* the one file that may be written to */
+    int resolver; /* /etc/resolv.conf */
+    bool kvm;     /* /dev/kvm, the one device node */
+    bool random;  /* or /dev/urandom */
 };
 
 /* A mount of the file alone, to carry into another mount namespace. Given; -1 with errno. For a process in the

@@ -295,6 +295,99 @@ int link_add_tap(const char *name, int *fd_out)
     return 0;
 }
 
+/* ---- addresses ----------------------------------------------------------------------------------------- */
+
+struct addresses {
+    int index;
+    struct link_address *v;
+    size_t n;
+    struct link_address one; /* being read */
+};
+
+static int take_address(const struct nlattr *a, void *arg)
+{
+    struct addresses *all = arg;
+    unsigned type = mnl_attr_get_type(a), want = all->one.family == AF_INET ? 4 : 16;
+
+    /* IPv4 tells the other end of a point-to-point link as ADDRESS. */
+    if ((type == IFA_LOCAL || (type == IFA_ADDRESS && all->one.family == AF_INET6))
+        && mnl_attr_get_payload_len(a) == want)
+        memcpy(all->one.bytes, mnl_attr_get_payload(a), want);
+    return MNL_CB_OK;
+}
+
+static int add_to_addresses(const struct nlmsghdr *h, void *arg)
+{
+    struct addresses *all = arg;
+    const struct ifaddrmsg *i = mnl_nlmsg_get_payload(h);
+
+    if ((int)i->ifa_index != all->index || all->n == LINK_ADDRESSES_MAX)
+        return MNL_CB_OK;
+    all->one = (struct link_address){ .family = i->ifa_family,
+                                      .prefix = i->ifa_prefixlen,
+                                      .scope = i->ifa_scope };
+    (void)mnl_attr_parse(h, sizeof(*i), take_address, all);
+    all->v[all->n++] = all->one;
+    return MNL_CB_OK;
+}
+
+static struct nlmsghdr *address_request(void *place, uint16_t type, uint16_t flags,
+                                        int index, const struct link_address *a)
+{
+    struct nlmsghdr *h = request(place, type, flags);
+    struct ifaddrmsg *i = mnl_nlmsg_put_extra_header(h, sizeof(*i));
+    size_t len = a->family == AF_INET ? 4 : 16;
+
+    i->ifa_family = (uint8_t)a->family;
+    i->ifa_prefixlen = (uint8_t)a->prefix;
+    i->ifa_scope = (uint8_t)a->scope;
+    i->ifa_index = (uint32_t)index;
+    if (a->family != AF_UNSPEC && index) {
+        mnl_attr_put(h, IFA_LOCAL, len, a->bytes);
+        mnl_attr_put(h, IFA_ADDRESS, len, a->bytes);
+    }
+    return h;
+}
+
+int link_addresses(int index, int family, struct link_address *out, size_t *n_out)
+{
+    char place[REQUEST_SIZE];
+    struct addresses all = { .index = index, .v = out };
+    struct link_address any = { .family = family };
+
+    if (ask(address_request(place, RTM_GETADDR, NLM_F_DUMP, 0, &any), add_to_addresses,
+            &all)
+        < 0)
+        return -1;
+    *n_out = all.n;
+    return 0;
+}
+
+int link_add_address(int index, const struct link_address *a)
+{
+    char place[REQUEST_SIZE];
+    struct nlmsghdr *h = address_request(
+        place, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, index, a);
+
+    if (a->family == AF_INET && a->prefix < 31) {
+        uint32_t all = 0;
+
+        memcpy(&all, a->bytes, sizeof(all));
+        all |= htonl((uint32_t)((UINT64_C(1) << (32 - a->prefix)) - 1));
+        mnl_attr_put(h, IFA_BROADCAST, sizeof(all), &all);
+    }
+    return ask(h, NULL, NULL);
+}
+
+int link_remove_address(int index, const struct link_address *a)
+{
+    char place[REQUEST_SIZE];
+
+    if (ask(address_request(place, RTM_DELADDR, NLM_F_ACK, index, a), NULL, NULL) == 0)
+        return 0;
+    return errno == EADDRNOTAVAIL ? 0 : -1;
+}
+
 static struct nlmsghdr *rate_request(void *place, uint16_t type, uint16_t flags, int index)
 {
     struct nlmsghdr *h = request(place, type, (uint16_t)(flags | NLM_F_ACK));

@@ -42,6 +42,22 @@ int link_add_bridge(const char *name, const char *alias, unsigned mtu) MUST_CHEC
 int link_delete(int index) MUST_CHECK;
 /* A tap that is there until fd, given, is closed everywhere. */
 int link_add_tap(const char *name, int *fd_out) MUST_CHECK;
+
+/* An address of a device. */
+struct link_address {
+    int family;        /* AF_INET, AF_INET6 */
+    uint8_t bytes[16]; /* 4 of them for IPv4 */
+    unsigned prefix, scope;
+};
+
+#define LINK_ADDRESSES_MAX 64
+
+/* Those of the family, AF_UNSPEC: all; at most LINK_ADDRESSES_MAX. */
+int link_addresses(int index, int family, struct link_address *out, size_t *n_out)
+    MUST_CHECK;
+/* Fine if it is there, or is not. */
+int link_add_address(int index, const struct link_address *a) MUST_CHECK;
+int link_remove_address(int index, const struct link_address *a) MUST_CHECK;
 /* Bound what goes out of the device to so many bytes a second; 0: no bound. */
 int link_set_rate(int index, uint64_t bytes_per_s) MUST_CHECK;
 #endif

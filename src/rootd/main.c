@@ -14,6 +14,7 @@
 #include "base/notify.h"
 #include "base/privileges.h"
 #include "rootd/server.h"
+#include "rootd/service.h"
 #include "rootd/uids.h"
 
 #define PROC_MAX (1024 * 1024)
@@ -26,6 +27,7 @@ static const char help[] =
     "  --qemu PATH       the hypervisor (default /usr/bin/qemu-system-x86_64)\n"
     "  --shutdown PATH   what powers the host off (default /sbin/shutdown)\n"
     "  --nft PATH        what sets rules for packets (default /usr/sbin/nft)\n"
+    "  --dnsmasq PATH    what gives addresses and names (default /usr/sbin/dnsmasq)\n"
     "  --cgroup NAME     below our own, holds the machines' (default serai-vm)\n"
     "  --cgroup-kind v1|v2\n"
     "  --cgroup-parent PATH  below that group of cgroup v2 instead of our own\n"
@@ -52,6 +54,7 @@ static int parse(int argc, char **argv, struct config *c, struct options *o)
         { "qemu", required_argument, NULL, 'q' },
         { "shutdown", required_argument, NULL, 'p' },
         { "nft", required_argument, NULL, 'n' },
+        { "dnsmasq", required_argument, NULL, 'd' },
         { "cgroup", required_argument, NULL, 'c' },
         { "cgroup-kind", required_argument, NULL, 'k' },
         { "cgroup-parent", required_argument, NULL, 'P' },
@@ -67,6 +70,7 @@ static int parse(int argc, char **argv, struct config *c, struct options *o)
         case 'r': c->run_dir = optarg; break;
         case 'q': c->qemu = optarg; break;
         case 'p': c->shutdown = optarg; break;
+        case 'd': c->dnsmasq = optarg; break;
         case 'n': c->nft = optarg; break;
         case 'c': o->cgroup = optarg; break;
         case 'k': o->kind = str_eq(optarg, "v1") ? CGROUP_V1 : CGROUP_V2; break;
@@ -89,6 +93,18 @@ static const unsigned capabilities[] = {
     CAP_SYS_ADMIN,    /* namespaces and mounts */
     CAP_SYS_BOOT,     /* power off */
     CAP_SYS_RESOURCE, /* limits of a VM beyond our own */
+};
+
+/* Those of the process that starts programs of the network. */
+static const unsigned service_capabilities[] = {
+    CAP_KILL,
+    CAP_NET_ADMIN,        /* for them: dnsmasq gives no addresses without */
+    CAP_NET_BIND_SERVICE, /* for them: ports below 1024 */
+    CAP_SETGID,
+    CAP_SETPCAP,
+    CAP_SETUID,
+    CAP_SYS_ADMIN,
+    CAP_SYS_RESOURCE,
 };
 
 static void prepend_parent(struct buf *own, const char *parent)
@@ -165,6 +181,7 @@ int main(int argc, char **argv)
                         .swtpm = "/usr/bin/swtpm",
                         .shutdown = "/sbin/shutdown",
                         .nft = "/usr/sbin/nft",
+                        .dnsmasq = "/usr/sbin/dnsmasq",
                         .uid_base = ROOTD_UID_BASE,
                         .uid_count = ROOTD_UID_COUNT };
     struct options o = { .user = "serai", .cgroup = "serai-vm" };
@@ -195,6 +212,8 @@ int main(int argc, char **argv)
     AUTO(close_fd) int fd = server_listen(&c);
     if (fd < 0)
         return fail(c.socket);
+    if (service_start(&c, service_capabilities, ARRAY_SIZE(service_capabilities)) < 0)
+        return fail("the process for programs of the network");
     if (confine(&c) < 0)
         return fail("confinement");
     (void)puts("ready");

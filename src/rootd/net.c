@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "rootd/link.h"
+#include "rootd/net.h"
 #include "rootd/rootd.h"
 #include "rootd/vif_rules.h"
 
@@ -24,7 +25,7 @@ static int fail(struct buf *out, const char *what)
     return -1;
 }
 
-static int lock_net(const struct config *c, struct buf *out)
+int net_lock(const struct config *c, struct buf *out)
 {
     AUTO(free_str) char *path = str_fmt("%s/net-lock", c->run_dir);
     struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -47,7 +48,7 @@ static int make_bridge(const char *name, unsigned mtu, struct link *out)
 }
 
 /* The bridge of the request, made where it may be. */
-static int get_bridge(const struct request *r, struct link *bridge, struct buf *out)
+int net_get_bridge(const struct request *r, struct link *bridge, struct buf *out)
 {
     const char *name = request_text(r, "bridge");
     unsigned mtu = (unsigned)request_u64(r, "mtu", 0);
@@ -73,7 +74,7 @@ int net_bridge(const struct config *c, const struct request *r, struct buf *out,
     struct link bridge;
     struct link_change change = { .up = true, .mtu = (unsigned)request_u64(r, "mtu", 0) };
 
-    if (lock_net(c, out) < 0 || get_bridge(r, &bridge, out) < 0)
+    if (net_lock(c, out) < 0 || net_get_bridge(r, &bridge, out) < 0)
         return -1;
     if (str_eq(bridge.alias, BRIDGE_ALIAS) && link_set(bridge.index, &change) < 0)
         return fail(out, bridge.name);
@@ -85,7 +86,7 @@ int net_unbridge(const struct config *c, const struct request *r, struct buf *ou
 {
     struct link bridge;
 
-    if (lock_net(c, out) < 0)
+    if (net_lock(c, out) < 0)
         return -1;
     if (link_find(request_text(r, "bridge"), &bridge) < 0)
         return errno == ENODEV ? 0 : fail(out, "bridge");
@@ -126,7 +127,7 @@ int net_keep(const struct config *c, const struct request *r, struct buf *out,
 {
     struct rest rest = { .request = r };
 
-    if (lock_net(c, out) < 0)
+    if (net_lock(c, out) < 0)
         return -1;
     if (link_each(drop_bridge, &rest) < 0)
         return fail(out, "bridges");
@@ -212,7 +213,7 @@ int net_tap(const struct config *c, const struct request *r, struct buf *out, in
     AUTO(close_fd) int fd = -1;
     struct link bridge;
 
-    if (lock_net(c, out) < 0 || get_bridge(r, &bridge, out) < 0)
+    if (net_lock(c, out) < 0 || net_get_bridge(r, &bridge, out) < 0)
         return -1;
     if (link_add_tap(name, &fd) < 0)
         return fail(out, name);
@@ -230,7 +231,7 @@ int net_vif(const struct config *c, const struct request *r, struct buf *out,
     struct link bridge, tap;
     struct link_change change = { .mtu = (unsigned)request_u64(r, "mtu", 0) };
 
-    if (lock_net(c, out) < 0 || get_bridge(r, &bridge, out) < 0)
+    if (net_lock(c, out) < 0 || net_get_bridge(r, &bridge, out) < 0)
         return -1;
     if (link_by_alias(alias, &tap) < 0)
         return fail(out, "the interface");
@@ -243,5 +244,5 @@ int net_vif(const struct config *c, const struct request *r, struct buf *out,
 int net_sweep(const struct config *c, const struct request *r UNUSED, struct buf *out,
               int *fd_out UNUSED)
 {
-    return lock_net(c, out) < 0 ? -1 : vif_rules_sweep(c->nft, out);
+    return net_lock(c, out) < 0 ? -1 : vif_rules_sweep(c->nft, out);
 }

@@ -9,7 +9,7 @@
 #include "base/fields.h"
 
 #define REQUEST_BYTES_MAX  (128 * 1024)
-#define REQUEST_FIELDS_MAX 1024
+#define REQUEST_FIELDS_MAX 4096
 #define REQUEST_FDS_MAX    64
 
 struct config; /* rootd.h */

@@ -46,6 +46,20 @@ int server_listen(const struct config *c)
     return TAKE_FD(fd);
 }
 
+int server_connect(const char *path)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+    AUTO(close_fd) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (len >= sizeof(sa.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(sa.sun_path, path, len + 1);
+    return fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -1 : TAKE_FD(fd);
+}
+
 static void reply(int fd, const char *error, const struct buf *fields, int extra)
 {
     AUTO(buf_done) struct buf b = BUF_INIT(2 * REPLY_MAX);
@@ -111,6 +125,8 @@ static void replan_one(struct jail *j, const char *program, bool hypervisor)
 
 static void replan(struct config *c)
 {
+    if (c->jail.n == 0) /* it starts no machines */
+        return;
     replan_one(&c->jail, c->qemu, true);
     if (access(c->swtpm, X_OK) == 0) /* it may have been installed since */
         replan_one(&c->tpm_jail, c->swtpm, false);
@@ -141,14 +157,17 @@ static bool accept_one(struct config *c, int listener, int signals)
     _exit(serve(c, fd));
 }
 
-/* Those that ended. */
-static unsigned reap(void)
+/* Those that ended. *service: 0 when it was that one. */
+static unsigned reap(pid_t *service)
 {
     unsigned n = 0;
     int status;
 
-    while (waitpid(-1, &status, WNOHANG) > 0) {
-        n++;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid == *service)
+            *service = 0;
+        else
+            n++;
         if (status != 0)
             log_error("a request ended with %s %d",
                       WIFSIGNALED(status) ? "signal" : "status",
@@ -181,7 +200,13 @@ int server_run(struct config *c, int listener)
         while (p[0].revents && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
             if (info.ssi_signo != SIGCHLD)
                 return 0;
-        workers -= reap();
+        pid_t service = c->service;
+
+        workers -= reap(&service);
+        if (service != c->service) {
+            log_error("the process for programs of the network has died");
+            return -1; /* to be started again whole */
+        }
         if (p[1].revents && accept_one(c, listener, signals))
             workers++;
     }

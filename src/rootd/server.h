@@ -9,4 +9,6 @@
 int server_listen(const struct config *c) MUST_CHECK;
 /* Until SIGTERM or SIGINT (which the caller has blocked). c changes only when the hypervisor's binary does. */
 int server_run(struct config *c, int fd) MUST_CHECK;
+/* A connection to such a socket. -1 with errno. */
+int server_connect(const char *path) MUST_CHECK;
 #endif

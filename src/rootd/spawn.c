@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,10 +27,12 @@
 #include "rootd/rootd.h"
 #include "rootd/uids.h"
 
-#define END_US      (15 * US_PER_SEC)
-#define FD_MIN_HIGH 512 /* where descriptors are kept until each has its number */
-#define FILES_MAX   4096
-#define TASKS_MAX   2048
+#define END_US         (15 * US_PER_SEC)
+#define FD_MIN_HIGH    512 /* where descriptors are kept until each has its number */
+#define FILES_MAX      4096
+#define TASKS_MAX      2048
+#define SERVICE_MEMORY (UINT64_C(256) << 20)
+#define SERVICE_TASKS  16
 
 struct spawn {
     const struct config *config;
@@ -37,8 +40,11 @@ struct spawn {
     const char *uuid;
     uint32_t uid;
     int pid_fd;
+    bool service; /* on the host's own network, and nothing else of a machine */
     const struct jail *jail;
+    const struct filter *filter;
     const char *program;
+    char **argv;
     struct jail_extra extra;
     int places[REQUEST_FDS_MAX]; /* of each descriptor; -1: not for the child */
     int ours, childs;            /* a socket pair: our word, and the child's trouble */
@@ -64,7 +70,7 @@ static int sort_fds(struct spawn *s)
     const struct request *r = s->request;
     size_t n = 0;
 
-    s->pid_fd = s->extra.kernel = s->extra.initrd = s->extra.state = -1;
+    s->pid_fd = s->extra.kernel = s->extra.initrd = s->extra.state = s->extra.resolver = -1;
     for (size_t i = 0; i < r->n_fields; i++) {
         const char *place = r->fields[i].value;
         uint64_t number;
@@ -121,9 +127,9 @@ static int place_fds(struct spawn *s, int null_fd)
         if (high[i] < 0)
             return -1;
     }
-    if (close_range(0, FD_MIN_HIGH - 1, 0) < 0)
+    if (close_range(3, FD_MIN_HIGH - 1, 0) < 0)
         return -1;
-    for (int std = 0; std < 3; std++)
+    for (int std = 0; std < (s->service ? 2 : 3); std++)
         if (dup2(null_fd, std) < 0)
             return -1;
     for (size_t i = 0; i < s->request->n_fds; i++)
@@ -150,6 +156,29 @@ static int set_limits(void)
     return 0;
 }
 
+/* The rights of a service, on the network alone: ports below 1024, and NET_ADMIN, without which dnsmasq gives no addresses.
+ * Before and after it is another user. */
+static int keep_rights(bool after)
+{
+    static const unsigned rights[] = { CAP_NET_BIND_SERVICE, CAP_NET_ADMIN };
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct data[2] = { { 0 } };
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -1;
+    data[0].inheritable = 1U << CAP_NET_BIND_SERVICE | 1U << CAP_NET_ADMIN;
+    if (after) {
+        data[0].permitted = data[0].effective = data[0].inheritable;
+        data[1].permitted = data[1].effective = 0;
+    }
+    if (syscall(SYS_capset, &header, data) < 0)
+        return -1;
+    for (size_t i = 0; after && i < ARRAY_SIZE(rights); i++)
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, rights[i], 0, 0) < 0)
+            return -1;
+    return after ? 0 : prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+}
+
 /* The node's group, for KVM; else none beside its own. */
 static int set_ids(const struct spawn *s)
 {
@@ -159,9 +188,11 @@ static int set_ids(const struct spawn *s)
 
     if (kvm)
         group = st.st_gid;
-    return setgroups(kvm ? 1 : 0, &group) < 0 || privileges_drop_bounding() < 0
+    return setgroups(kvm ? 1 : 0, &group) < 0 || (s->service && keep_rights(false) < 0)
+                   || privileges_drop_bounding() < 0
                    || setresgid(s->uid, s->uid, s->uid) < 0
                    || setresuid(s->uid, s->uid, s->uid) < 0
+                   || (s->service && keep_rights(true) < 0)
                ? -1
                : 0;
 }
@@ -193,7 +224,6 @@ NORETURN static void child_main(struct spawn *s)
 {
     static const char *const env[] = { "PATH=/usr/bin", "HOME=/", "LANG=C.UTF-8", NULL };
     const struct config *c = s->config;
-    char **argv = make_argv(s->request, s->program);
     AUTO(free_str) char *at = str_fmt("%s/root", c->run_dir);
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
@@ -216,9 +246,9 @@ NORETURN static void child_main(struct spawn *s)
         child_fail(s, "descriptors");
     if (set_limits() < 0 || set_ids(s) < 0)
         child_fail(s, "ids");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_install(&c->filter) < 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_install(s->filter) < 0)
         child_fail(s, "filter");
-    (void)execve(s->program, argv, (char *const *)(uintptr_t)env);
+    (void)execve(s->program, s->argv, (char *const *)(uintptr_t)env);
     child_fail(s, s->program);
 }
 
@@ -227,8 +257,8 @@ NORETURN static void child_main(struct spawn *s)
 static int clone_child(struct spawn *s, struct buf *out)
 {
     struct clone_args args = { .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC
-                                        | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWCGROUP
-                                        | CLONE_PIDFD,
+                                        | (s->service ? 0U : CLONE_NEWNET) | CLONE_NEWUTS
+                                        | CLONE_NEWCGROUP | CLONE_PIDFD,
                                .pidfd = (uint64_t)(uintptr_t)&s->pidfd,
                                .exit_signal = SIGCHLD };
     int pair[2];
@@ -325,22 +355,46 @@ static void undo(struct spawn *s)
     IGNORE(teardown(s->config, s->uuid)); /* the caller ends it again, to be told */
 }
 
+static int start(struct spawn *s, const struct cgroup_limits *limits, struct buf *out,
+                 int *fd_out)
+{
+    const struct config *c = s->config;
+    AUTO(free_str) char *dir = uids_dir(c);
+
+    if (uids_take(dir, s->uuid, c->uid_base, c->uid_count, &s->uid) < 0)
+        return fail(out, "uid");
+    if (cgroup_create(&c->cgroup, s->uuid, limits) < 0) {
+        fail(out, "cgroup");
+        undo(s);
+        return -1;
+    }
+    if (run(s, out) < 0) {
+        undo(s);
+        return -1;
+    }
+    fields_add_u64(out, "pid", (uint64_t)s->pid);
+    fields_add_u64(out, "uid", s->uid);
+    *fd_out = s->pidfd;
+    return 0;
+}
+
 int spawn_vm(const struct config *c, const struct request *r, struct buf *out, int *fd_out)
 {
     struct spawn s = { .config = c,
                        .request = r,
                        .uuid = request_text(r, "uuid"),
+                       .filter = &c->filter,
                        .pidfd = -1,
                        .ours = -1,
                        .childs = -1 };
     struct cgroup_limits limits = { request_u64(r, "memory_max", 0),
                                     request_u64(r, "cpu_weight", 0),
                                     request_u64(r, "pids_max", TASKS_MAX) };
-    AUTO(free_str) char *dir = uids_dir(c);
     const char *program = request_text(r, "program");
     bool tpm = program && str_eq(program, "swtpm");
 
     s.program = tpm ? c->swtpm : c->qemu;
+    s.argv = make_argv(r, s.program);
     s.jail = tpm ? &c->tpm_jail : &c->jail;
     errno = ENOENT;
     if (s.jail->n == 0)
@@ -351,21 +405,42 @@ int spawn_vm(const struct config *c, const struct request *r, struct buf *out, i
         return fail(out, "kernel");
     if (s.extra.kvm && !kvm_is_open())
         return fail(out, "/dev/kvm");
-    if (uids_take(dir, s.uuid, c->uid_base, c->uid_count, &s.uid) < 0)
-        return fail(out, "uid");
-    if (cgroup_create(&c->cgroup, s.uuid, &limits) < 0) {
-        fail(out, "cgroup");
-        undo(&s);
-        return -1;
-    }
-    if (run(&s, out) < 0) {
-        undo(&s);
-        return -1;
-    }
-    fields_add_u64(out, "pid", (uint64_t)s.pid);
-    fields_add_u64(out, "uid", s.uid);
-    *fd_out = s.pidfd;
-    return 0;
+    return start(&s, &limits, out, fd_out);
+}
+
+int spawn_service(const struct config *c, const struct request *r, const char *id,
+                  const char *program, char **argv, const struct filter *filter,
+                  struct buf *out, int *fd_out)
+{
+    AUTO(free_str) char *name = str_fmt("%s%s", SPAWN_SERVICE, id);
+    AUTO(close_fd) int resolver = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
+    struct jail jail = { 0 };
+    struct spawn s = { .config = c,
+                       .request = r,
+                       .uuid = name,
+                       .service = true,
+                       .program = program,
+                       .argv = argv,
+                       .jail = &jail,
+                       .filter = filter,
+                       .extra = { -1, -1, -1, -1, .random = true },
+                       .pidfd = -1,
+                       .ours = -1,
+                       .childs = -1 };
+    struct cgroup_limits limits = { SERVICE_MEMORY, 0, SERVICE_TASKS };
+
+    s.pid_fd = -1;
+    if (lock_vm(c, id) < 0)
+        return fail(out, "lock");
+    if (teardown(c, name) < 0)
+        return fail(out, "the one before");
+    if (!program)
+        return 0;
+    if (jail_plan(program, false, &jail) < 0)
+        return fail(out, program);
+    if (resolver >= 0)
+        s.extra.resolver = jail_detach(resolver);
+    return start(&s, &limits, out, fd_out);
 }
 
 int spawn_end_vm(const struct config *c, const struct request *r, struct buf *out,

@@ -22,6 +22,19 @@
         "kbps", FIELD_U64, .min = 1, .max = UINT32_MAX, .optional = true                \
     }
 
+/* A network whose guests reach the outside by translation of addresses: the router's address on its bridge, and the addresses
+ * that guests get by DHCP, each mac with the ip of the same place in the list. */
+#define NAT_FIELDS                                                                      \
+    { .name = "uuid", .type = FIELD_UUID }, { .name = "bridge", .type = FIELD_IFNAME }, \
+        { .name = "make", .type = FIELD_WORD, .words = "yes no" },                      \
+        { "mtu", FIELD_U64, .min = LINK_MTU_MIN, .max = LINK_MTU_MAX },                 \
+        { .name = "router", .type = FIELD_IP },                                         \
+        { "prefix", FIELD_U64, .min = 8, .max = 30 },                                   \
+        { .name = "mac", .type = FIELD_MAC, .times = NAT_HOSTS_MAX, .optional = true }, \
+    {                                                                                   \
+        .name = "ip", .type = FIELD_IP, .times = NAT_HOSTS_MAX, .optional = true        \
+    }
+
 const struct verb verbs[] = {
     /* Run the hypervisor in a jail of its own, or the program of a TPM. arg: its arguments; fd: a number, or what a
      * descriptor is: the file that gets the pid, or a file that the jail shows as /kernel, /initrd or, to be written to, /state.
@@ -62,6 +75,16 @@ const struct verb verbs[] = {
         { "device", FIELD_U64, .min = 0, .max = 99 } } },
     /* The same of a tap that is there. */
     { "net_vif", net_vif, { VIF_FIELDS } },
+    /* Let its guests out. Reply: a pidfd of what gives the addresses, which was started anew. */
+    { "net_nat", net_nat, { NAT_FIELDS } },
+    /* The part of it that is another process's: service.h. */
+    { "service_dhcp", service_dhcp, { NAT_FIELDS } },
+    /* No longer. */
+    { "net_unnat",
+      net_unnat,
+      { { .name = "uuid", .type = FIELD_UUID },
+        { .name = "bridge", .type = FIELD_IFNAME } } },
+    { "service_end", service_end, { { .name = "uuid", .type = FIELD_UUID } } },
     /* At the daemon's start: remove our bridges without ports but these, and the rules of taps that are gone. */
     { "net_keep",
       net_keep,

@@ -55,6 +55,13 @@ def daemon_class(base):
 
         def groups(self):
             """{VM uuid: [pids]} of the machines' cgroups."""
+            return {name: pids for name, pids in self.all_groups().items() if not name.startswith("net-")}
+
+        def services(self):
+            """{network uuid: [pids]} of what gives addresses."""
+            return {name[4:]: pids for name, pids in self.all_groups().items() if name.startswith("net-")}
+
+        def all_groups(self):
             found = {}
             for parent in self.rootd.cgroups()[:1]:
                 for group in parent.iterdir():
@@ -71,6 +78,8 @@ def daemon_class(base):
         def end_machines(self):
             for uuid in self.groups():
                 self.rootd.ask("end_vm", ("uuid", uuid))
+            for uuid in self.services():
+                self.rootd.ask("service_end", ("uuid", uuid))
             self.end_processes(self.disk_processes())
 
         def close(self):

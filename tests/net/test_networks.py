@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks of a daemon in full mode, with real guests on them."""
+import ipaddress
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
@@ -206,3 +208,146 @@ def test_bridges_that_are_not_there(world, api, network):
         guest.remove()
         if "nobr" in netns.devices("bridge"):
             netns.ip("link del nobr")
+
+
+def default_network(api):
+    return api.call("network.get_by_name_label", "Default network")[0]
+
+
+def settled(api, net):
+    """Until the daemon has made it so."""
+    config = guests.until("a range of addresses", lambda: api.call("network.get_other_config", net).get("ip_begin") and
+                          api.call("network.get_other_config", net))
+    assert config["nat"] == "true"
+    return config
+
+
+def dnsmasq(world, uuid):
+    def alive():
+        return next((pid for pid in world.services().get(uuid, []) if "dnsmasq" in pathlib.Path("/proc/%d/cmdline" % pid).read_text()), None)
+    return guests.until("dnsmasq", alive)
+
+
+@pytest.fixture
+def outside():
+    host = netns.Host("cable0", "198.51.100.2/24")
+    netns.ip("address add 198.51.100.1/24 dev cable0")
+    yield host
+    host.close()
+
+
+SERVER = """
+import socket
+s = socket.create_server(("198.51.100.2", 7777))
+print("ready", flush=True)
+while True:
+    c, (who, _) = s.accept()
+    c.sendall(("you are %s\\n" % who).encode())
+    c.close()
+"""
+
+
+def test_guests_reach_the_outside(world, api, outside):
+    net = default_network(api)
+    config, uuid = settled(api, net), api.call("network.get_uuid", net)
+    assert "Uid:\t0" not in pathlib.Path("/proc/%d/status" % dnsmasq(world, uuid)).read_text()
+    server = subprocess.Popen(outside.words("python3", "-c", SERVER), stdout=subprocess.PIPE)
+    assert server.stdout.readline() == b"ready\n"
+    guest = guests.Guest(world, api, args="net=1")
+    vif = guest.add_vif()
+    try:
+        with guest.start_up() as line:
+            address = line.expect(r"NET ([0-9.]+)\r?$").group(1).decode()
+            assert ipaddress.ip_address(address) in ipaddress.ip_network("%s/%s" % (config["gateway"], config["netmask"]), strict=False)
+            assert api.call("network.get_assigned_ips", net) == {vif: address}
+            # out of it, as the host
+            line.ask("sh busybox nc 198.51.100.2 7777 </dev/null", r"^you are 198\.51\.100\.1\r?$")
+            # and not in
+            outside.run("ip", "route", "add", "default", "via", "198.51.100.1")
+            line.ask("sh busybox nc -l -p 99 -e /bin/busybox echo hello </dev/null >/dev/null 2>&1 & echo listening", "^listening")
+            assert subprocess.run(outside.words("python3", "-c", CONNECT, address, "3"), stdout=subprocess.PIPE, check=True).stdout == b"timeout\n"
+            assert subprocess.run([sys.executable, "-c", CONNECT, address, "60"], stdout=subprocess.PIPE, check=True).stdout == b"connected\n"
+            # names are answered, by what comes again when it dies
+            first = dnsmasq(world, uuid)
+            os.kill(first, 9)
+            guests.until("another dnsmasq", lambda: dnsmasq(world, uuid) != first)
+            second = dnsmasq(world, uuid)
+            api.deaths()
+            guests.until("one of the new daemon's", lambda: dnsmasq(world, uuid) != second)
+        with guest.serial() as line:
+            line.ask("sh busybox udhcpc -q -n -t 20 -T 1 -A 1 -i eth0 -s /net.sh >/dev/null 2>&1; echo again", "^again")
+            assert api.call("network.get_assigned_ips", net) == {vif: address}
+            # another interface, of a fixed address, plugged in while it runs
+            fixed = str(ipaddress.ip_address(config["ip_begin"]) + 500)
+            other = guest.add_vif()
+            api.call("VIF.configure_ipv4", other, "Static", fixed + "/22", config["gateway"])
+            assert api.call("VIF.get_ipv4_addresses", other) == [fixed + "/22"]
+            api.call("VIF.plug", other)
+            assert len(taps()) == 2
+            guests.until("its address", lambda: api.call("network.get_assigned_ips", net).get(other) == fixed)
+            api.call("VIF.unplug", other)
+            assert len(taps()) == 1
+            api.call("VIF.destroy", other)
+        guest.call("hard_shutdown")
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+        guest.remove()
+
+
+CONNECT = """
+import socket, sys, time
+end = time.monotonic() + float(sys.argv[2])
+while True:
+    try:
+        socket.create_connection((sys.argv[1], 99), timeout=max(0.1, end - time.monotonic())).close()
+        print("connected")
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.05)  # not listening yet
+    except OSError:
+        print("timeout")
+        break
+"""
+
+
+def test_what_is_refused_of_addresses(api, world, network):
+    net = network()
+    guest = null_guest(world, api, net)
+    vif = guest.vifs[0]
+    try:
+        for call, args, wanted in [
+            ("configure_ipv4", ["Static", "192.0.2.1", ""], ["INVALID_CIDR_ADDRESS_SPECIFIED", "address"]),
+            ("configure_ipv4", ["Static", "192.0.2.1/33", ""], ["INVALID_CIDR_ADDRESS_SPECIFIED", "address"]),
+            ("configure_ipv4", ["Static", "192.0.2.1/24", "x"], ["INVALID_IP_ADDRESS_SPECIFIED", "gateway"]),
+            ("configure_ipv6", ["Static", "192.0.2.1/24", ""], ["INVALID_CIDR_ADDRESS_SPECIFIED", "address"]),
+        ]:
+            error = api.fails("VIF." + call, vif, *args)
+            assert [error.code, *error.params] == wanted
+        api.call("VIF.set_locking_mode", vif, "locked")
+        error = api.fails("VIF.configure_ipv6", vif, "Static", "2001:db8::1/64", "")
+        assert [error.code, *error.params] == ["ADDRESS_VIOLATES_LOCKING_CONSTRAINT", "2001:db8::1"]
+        api.call("VIF.add_ipv6_allowed", vif, "2001:db8::1")
+        api.call("VIF.configure_ipv6", vif, "Static", "2001:db8::1/64", "2001:db8::2")
+        record = api.call("VIF.get_record", vif)
+        assert (record["ipv6_configuration_mode"], record["ipv6_addresses"], record["ipv6_gateway"]) == (
+            "Static", ["2001:db8::1/64"], "2001:db8::2")
+        api.call("VIF.configure_ipv6", vif, "None", "", "")
+        assert api.call("VIF.get_ipv6_addresses", vif) == []
+    finally:
+        guest.remove()
+
+
+def test_a_network_of_ones_own_with_translation(world, api, network):
+    with open("/proc/net/route") as f:
+        assert "user0" in f.read()
+    net = network(other_config={"nat": "true"})
+    config, bridge = settled(api, net), api.call("network.get_bridge", net)
+    assert config["gateway"] != settled(api, default_network(api))["gateway"]
+    pid = dnsmasq(world, api.call("network.get_uuid", net))
+    assert config["gateway"] in netns.ip("address show " + bridge)
+    api.call("network.destroy", net)
+    network.made.clear()
+    guests.until("all of it is gone", lambda: bridge not in netns.devices("bridge") and not os.path.exists("/proc/%d" % pid)
+                 and bridge not in ruleset())
