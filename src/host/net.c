@@ -162,6 +162,39 @@ int net_unnat(const char *id, const char *bridge, struct err *err)
     return ask(&b, NULL, &why) < 0 ? no_bridge(bridge, why, err) : 0;
 }
 
+int net_plug(const char *bridge, bool make, unsigned mtu, const char *device,
+             char **why_out)
+{
+    AUTO(buf_done) struct buf b = request("net_plug");
+
+    fields_add(&b, "bridge", bridge);
+    fields_add(&b, "make", make ? "yes" : "no");
+    fields_add_u64(&b, "mtu", mtu);
+    fields_add(&b, "device", device);
+    return ask(&b, NULL, why_out);
+}
+
+int net_unplug(const char *bridge, const char *device, char **why_out)
+{
+    AUTO(buf_done) struct buf b = request("net_unplug");
+
+    fields_add(&b, "bridge", bridge);
+    fields_add(&b, "device", device);
+    return ask(&b, NULL, why_out);
+}
+
+char *net_bridge_of(const char *device)
+{
+    AUTO(free_str) char *path = str_fmt("/sys/class/net/%s/master", device);
+    char target[256];
+    ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+    if (n < 0)
+        return NULL;
+    target[n] = '\0';
+    return str_dup(strrchr(target, '/') ? strrchr(target, '/') + 1 : target);
+}
+
 int net_keep(const char *const *bridges, size_t n, struct err *err)
 {
     AUTO(buf_done) struct buf b = request("net_keep");

@@ -40,6 +40,13 @@ int net_bridge(const char *bridge, bool make, unsigned mtu, struct err *err) MUS
 /* Fine if there is none, or one that is not ours. */
 int net_unbridge(const char *bridge, struct err *err) MUST_CHECK;
 
+/* Put a card on a bridge, made if it is not there and may be; take it off. Errors: a sentence, given, in *why_out. */
+int net_plug(const char *bridge, bool make, unsigned mtu, const char *device,
+             char **why_out) MUST_CHECK;
+int net_unplug(const char *bridge, const char *device, char **why_out) MUST_CHECK;
+/* The name of the bridge that the device is a port of, given; NULL: none. */
+char *net_bridge_of(const char *device) MUST_CHECK;
+
 /* A network whose guests share the host's address. hosts: who gets which address by DHCP. */
 struct net_nat {
     char id[UUID_TEXT_SIZE]; /* the network's uuid */

@@ -27,6 +27,7 @@
 #include "ops/nat.h"
 #include "ops/network.h"
 #include "ops/ops.h"
+#include "ops/pif.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
 #include "ops/vm_memory.h"
@@ -361,6 +362,7 @@ int ops_boot(struct err *err)
         return -1;
     storage_settle();
     network_boot();
+    pif_boot();
     (void)FAILPOINT("boot.settled");
     if (boot_adopt(err))
         return -1;

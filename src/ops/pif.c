@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Network cards of the host as records: found, made known, forgotten. Nothing here touches a device; guests do not use
- * them yet. Any thread. */
+/* Network cards of the host: found, made known, forgotten; put on the bridge of their network, so that guests reach what
+ * the card is connected to, and taken off. A card with an address of the host is left alone: nothing here changes the
+ * host's addresses. That one is to be plugged in stands in its record (other_config:plugged) from before it is, until it
+ * is no longer; at the start such a one is plugged in again. Any thread. */
 #include "ops/pif.h"
 
 #include <string.h>
@@ -8,7 +10,10 @@
 #include "api/errors.h"
 #include "api/ops.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/vec.h"
+#include "host/net.h"
 #include "ops/call.h"
 #include "ops/host_ctx.h"
 
@@ -55,6 +60,15 @@ static struct ref make_pif(struct tx *tx, const struct ref *host,
     return tx_create(tx, CLASS_PIF, p, NULL);
 }
 
+/* Where there are real networks a card is attached when it is on its network's bridge. */
+static bool is_attached(const struct pif_rec *p, const struct inventory_nic *nic)
+    REQUIRES(db_mutex)
+{
+    const struct network_rec *n = db_get(CLASS_NETWORK, &p->network);
+    AUTO(free_str) char *bridge = net_real() ? net_bridge_of(nic->name) : NULL;
+    return net_real() ? n && str_eq(bridge, n->bridge) : nic->up;
+}
+
 static void tell_truth(struct tx *tx, const struct ref *ref,
                        const struct inventory_nic *nic) REQUIRES(db_mutex)
 {
@@ -62,7 +76,8 @@ static void tell_truth(struct tx *tx, const struct ref *ref,
     tx_set_int(tx, ref, CLASS_PIF, F_PIF_MTU, nic->mtu);
     tx_set_str(tx, ref, CLASS_PIF, F_PIF_IP, nic->ip);
     tx_set_str(tx, ref, CLASS_PIF, F_PIF_NETMASK, nic->netmask);
-    tx_set_bool(tx, ref, CLASS_PIF, F_PIF_CURRENTLY_ATTACHED, nic->up);
+    tx_set_bool(tx, ref, CLASS_PIF, F_PIF_CURRENTLY_ATTACHED,
+                is_attached(db_get(CLASS_PIF, ref), nic));
     tx_set_enum(tx, ref, CLASS_PIF, F_PIF_IP_CONFIGURATION_MODE,
                 nic->ip[0] ? IP_CONFIGURATION_MODE_DHCP : IP_CONFIGURATION_MODE_NONE);
     const struct pif_rec *pif = db_get(CLASS_PIF, ref);
@@ -277,4 +292,164 @@ int op_pif_set_primary_address_type(struct call *call,
         return err_set(err, ERR_PIF_IS_MANAGEMENT_INTERFACE, text);
     return call_set(call, CLASS_PIF, &a->self, F_PIF_PRIMARY_ADDRESS_TYPE,
                     &a->primary_address_type, err);
+}
+
+/* ---- plugging ------------------------------------------------------------------------------------------ */
+
+#define PLUGGED "plugged" /* key of other_config */
+
+struct port {
+    char *device, *bridge;
+    bool make;
+    unsigned mtu;
+};
+
+static void port_done(struct port *p)
+{
+    free_str(&p->device);
+    free_str(&p->bridge);
+}
+
+static void port_copy(const struct pif_rec *p, const struct network_rec *n,
+                      struct port *out) REQUIRES(db_mutex)
+{
+    *out = (struct port){ .device = str_dup(p->device),
+                          .bridge = str_dup(n->bridge),
+                          .make = n->managed,
+                          .mtu = n->MTU >= 68 && n->MTU <= 65521 ? (unsigned)n->MTU
+                                                                 : 1500 };
+}
+
+/* What forbids it before anything is tried. */
+static int check_pluggable(const struct ref *ref, const struct pif_rec *p, bool plug,
+                           struct err *err) REQUIRES(db_mutex)
+{
+    char text[REF_TEXT_SIZE], vif[REF_TEXT_SIZE];
+    ref_text(ref, text);
+    if (!net_real())
+        return err_set(err, ERR_PIF_CONFIGURATION_ERROR, text,
+                       "this host runs without serai-rootd and leaves its cards alone");
+    if (!p->physical)
+        return err_set(err, ERR_PIF_IS_NOT_PHYSICAL, text);
+    if (!p->managed)
+        return err_set(err, ERR_PIF_UNMANAGED, text);
+    if (!ref_is_null(&p->bond_slave_of))
+        return err_set(err, ERR_CANNOT_PLUG_BOND_SLAVE, text);
+    if (!net_name_ok(p->device))
+        return err_set(err, ERR_PIF_DEVICE_NOT_FOUND);
+    if (plug)
+        return 0;
+    if (p->disallow_unplug)
+        return err_set(err, ERR_PIF_DOES_NOT_ALLOW_UNPLUG, text);
+    const struct network_rec *n = db_get(CLASS_NETWORK, &p->network);
+    for (size_t i = 0; n && i < n->VIFs.n; i++) {
+        const struct vif_rec *v = db_get(CLASS_VIF, &n->VIFs.v[i]);
+        if (!v->currently_attached)
+            continue;
+        ref_text(&p->network, text);
+        ref_text(&n->VIFs.v[i], vif);
+        return err_set(err, ERR_VIF_IN_USE, text, vif);
+    }
+    return 0;
+}
+
+/* Write down what is to be; the port is a copy of what that was decided by. */
+static int intend(struct call *call, const struct ref *ref, bool plug, struct port *port,
+                  struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    const struct pif_rec *p = call_get(CLASS_PIF, ref, err);
+    const struct network_rec *n = p ? call_get(CLASS_NETWORK, &p->network, err) : NULL;
+    if (!n || check_pluggable(ref, p, plug, err)) {
+        tx_abort(tx);
+        return -1;
+    }
+    port_copy(p, n, port);
+    if (plug)
+        tx_map_put_str(tx, ref, CLASS_PIF, F_PIF_OTHER_CONFIG, PLUGGED, "true");
+    else
+        tx_map_remove(tx, ref, CLASS_PIF, F_PIF_OTHER_CONFIG, PLUGGED);
+    return tx_commit(tx, err);
+}
+
+/* What is true now. */
+static int record(struct tx *tx, const struct ref *ref, const struct port *port, bool keep,
+                  struct err *err) RELEASE(db_mutex)
+{
+    AUTO(free_str) char *bridge = net_bridge_of(port->device);
+    if (db_get(CLASS_PIF, ref)) {
+        tx_set_bool(tx, ref, CLASS_PIF, F_PIF_CURRENTLY_ATTACHED,
+                    str_eq(bridge, port->bridge));
+        if (!keep)
+            tx_map_remove(tx, ref, CLASS_PIF, F_PIF_OTHER_CONFIG, PLUGGED);
+    }
+    return tx_commit(tx, err);
+}
+
+static int cannot(const struct ref *ref, const char *why, struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    ref_text(ref, text);
+    return err_set(err, ERR_PIF_CONFIGURATION_ERROR, text, why);
+}
+
+int op_pif_plug(struct call *call, const struct pif_plug_args *a, struct err *err)
+{
+    AUTO(port_done) struct port port = { 0 };
+    AUTO(free_str) char *why = NULL;
+    if (intend(call, &a->self, true, &port, err))
+        return -1;
+    int rc = net_plug(port.bridge, port.make, port.mtu, port.device, &why);
+    if (record(call_tx(call), &a->self, &port, rc == 0, rc == 0 ? err : NULL))
+        return rc == 0 ? -1 : cannot(&a->self, why, err);
+    return rc == 0 ? 0 : cannot(&a->self, why, err);
+}
+
+int op_pif_unplug(struct call *call, const struct pif_unplug_args *a, struct err *err)
+{
+    AUTO(port_done) struct port port = { 0 };
+    AUTO(free_str) char *why = NULL;
+    if (intend(call, &a->self, false, &port, err))
+        return -1;
+    int rc = net_unplug(port.bridge, port.device, &why);
+    if (record(call_tx(call), &a->self, &port, false, rc == 0 ? err : NULL))
+        return rc == 0 ? -1 : cannot(&a->self, why, err);
+    return rc == 0 ? 0 : cannot(&a->self, why, err);
+}
+
+/* The i-th that is to be plugged in. */
+static bool next_port(size_t i, struct ref *ref, struct port *out)
+{
+    const char *plugged = PLUGGED;
+    const struct ty *ty = schema_classes[CLASS_PIF].fields[F_PIF_OTHER_CONFIG].ty;
+    bool found = false;
+    size_t k = 0;
+    db_lock();
+    for (struct db_iter it = db_first(CLASS_PIF); it.rec && !found; db_next(&it)) {
+        const struct pif_rec *p = it.rec;
+        const struct network_rec *n = db_get(CLASS_NETWORK, &p->network);
+        if (!n || !net_name_ok(p->device)
+            || map_find(ty, &p->other_config, &plugged) == SIZE_MAX || k++ != i)
+            continue;
+        found = true;
+        *ref = it.ref;
+        port_copy(p, n, out);
+    }
+    db_unlock();
+    return found;
+}
+
+void pif_boot(void)
+{
+    struct ref ref;
+    struct port port = { 0 };
+    for (size_t i = 0; net_real() && next_port(i, &ref, &port); i++) {
+        AUTO(free_str) char *why = NULL;
+        AUTO(err_done) struct err err = { 0 };
+        if (net_plug(port.bridge, port.make, port.mtu, port.device, &why))
+            log_error("%s cannot be put on %s: %s", port.device, port.bridge, why);
+        if (record(daemon_tx("start-up"), &ref, &port, true, &err))
+            log_error("%s: %s", port.device, err.code);
+        port_done(&port);
+    }
 }

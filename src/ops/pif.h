@@ -9,4 +9,6 @@
 /* Make records of the physical cards that have none, and all of them true. */
 void pif_scan(struct tx *tx, const struct ref *host, const struct inventory *inv)
     REQUIRES(db_mutex);
+/* At the start: plug in again what was. What cannot be is logged. */
+void pif_boot(void) EXCLUDES(db_mutex);
 #endif

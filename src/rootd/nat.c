@@ -78,7 +78,11 @@ static void add_others(struct buf *b, const struct nat *n)
              "add element " OTHERS " ours { \"%s\" }\n"
              "add chain " OTHERS " others { type filter hook forward priority 0; }\n"
              "flush chain " OTHERS " others\n"
-             "add rule " OTHERS " others iifname != @ours oifname != @ours drop\n",
+             /* Some kernels show bridged packets here, as from and to their bridge. */
+             "add rule " OTHERS " others iifname != @ours oifname != @ours "
+             "meta iifkind != \"bridge\" drop\n"
+             "add rule " OTHERS " others iifname != @ours oifname != @ours "
+             "meta oifkind != \"bridge\" drop\n",
              n->bridge);
 }
 

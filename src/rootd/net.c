@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
 
 #include "base/mem.h"
 #include "rootd/link.h"
@@ -133,6 +134,72 @@ int net_keep(const struct config *c, const struct request *r, struct buf *out,
         return fail(out, "bridges");
     errno = rest.bad;
     return rest.bad ? fail(out, "bridge") : vif_rules_sweep(c->nft, out);
+}
+
+/* ---- cards --------------------------------------------------------------------------------------------- */
+
+/* Why it cannot become a port; NULL: it can. An address would be lost with it, and the host perhaps with that. */
+static const char *unfit(const struct link *card, const struct link *bridge)
+{
+    struct link_address all[LINK_ADDRESSES_MAX];
+    size_t n = 0;
+
+    if (card->flags & IFF_LOOPBACK || str_eq(card->kind, "bridge")
+        || str_eq(card->kind, "tun"))
+        return "is no card";
+    if (card->master != 0 && card->master != bridge->index)
+        return "is a port of another bridge";
+    if (link_addresses(card->index, AF_UNSPEC, all, &n) < 0)
+        return "does not say which addresses it has";
+    for (size_t i = 0; i < n && card->master == 0; i++)
+        if (all[i].scope < RT_SCOPE_LINK)
+            return "has an address of the host, which the host would lose: make a bridge "
+                   "with that address in the host's own configuration, and a network that "
+                   "is not managed by its name";
+    return NULL;
+}
+
+int net_plug(const struct config *c, const struct request *r, struct buf *out,
+             int *fd_out UNUSED)
+{
+    const char *device = request_text(r, "device"), *why;
+    struct link_change change = { .up = true, .no_ipv6 = true };
+    struct link bridge, card;
+
+    if (net_lock(c, out) < 0)
+        return -1;
+    if (link_find(device, &card) < 0)
+        return fail(out, device);
+    if (net_get_bridge(r, &bridge, out) < 0)
+        return -1;
+    why = unfit(&card, &bridge);
+    if (why) {
+        buf_addf(out, "%s %s", device, why);
+        return -1;
+    }
+    change.mtu = (unsigned)request_u64(r, "mtu", 0);
+    change.master = card.master ? 0 : bridge.index;
+    return link_set(card.index, &change) < 0 ? fail(out, device) : 0;
+}
+
+/* The bridge stays while machines are on it. */
+int net_unplug(const struct config *c, const struct request *r, struct buf *out,
+               int *fd_out UNUSED)
+{
+    struct link_change change = { .master = -1 };
+    struct link bridge, card;
+
+    if (net_lock(c, out) < 0)
+        return -1;
+    if (link_find(request_text(r, "bridge"), &bridge) < 0)
+        return errno == ENODEV ? 0 : fail(out, "bridge");
+    if (link_find(request_text(r, "device"), &card) == 0 && card.master == bridge.index
+        && link_set(card.index, &change) < 0)
+        return fail(out, card.name);
+    if (str_eq(bridge.alias, BRIDGE_ALIAS) && link_ports(&bridge) == 0
+        && link_delete(bridge.index) < 0)
+        return fail(out, bridge.name);
+    return 0;
 }
 
 /* ---- interfaces ---------------------------------------------------------------------------------------- */

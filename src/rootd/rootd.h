@@ -58,6 +58,9 @@ int net_bridge(const struct config *c, const struct request *r, struct buf *out,
                int *fd_out);
 int net_unbridge(const struct config *c, const struct request *r, struct buf *out,
                  int *fd_out);
+int net_plug(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
+int net_unplug(const struct config *c, const struct request *r, struct buf *out,
+               int *fd_out);
 int net_tap(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
 int net_vif(const struct config *c, const struct request *r, struct buf *out, int *fd_out);
 int net_keep(const struct config *c, const struct request *r, struct buf *out, int *fd_out);

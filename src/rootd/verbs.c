@@ -67,6 +67,17 @@ const struct verb verbs[] = {
         { "mtu", FIELD_U64, .min = LINK_MTU_MIN, .max = LINK_MTU_MAX } } },
     /* Remove it if it is ours; refused while it has ports. */
     { "net_unbridge", net_unbridge, { { .name = "bridge", .type = FIELD_IFNAME } } },
+    /* Put a card of the host, which must have no address, on a bridge; take it off. */
+    { "net_plug",
+      net_plug,
+      { { .name = "bridge", .type = FIELD_IFNAME },
+        { .name = "make", .type = FIELD_WORD, .words = "yes no" },
+        { "mtu", FIELD_U64, .min = LINK_MTU_MIN, .max = LINK_MTU_MAX },
+        { .name = "device", .type = FIELD_IFNAME } } },
+    { "net_unplug",
+      net_unplug,
+      { { .name = "bridge", .type = FIELD_IFNAME },
+        { .name = "device", .type = FIELD_IFNAME } } },
     /* A tap vifDOMID.DEVICE for a machine that starts. Reply: its name and it. */
     { "net_tap",
       net_tap,

@@ -8,13 +8,23 @@ import socket
 import struct
 import subprocess
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 1, 0x40
 
 # What fetches something from elsewhere (tests/guest/guest_builds.py) goes back for it.
 os.environ["SERAI_OUTER_NET"] = "/proc/%d/fd/%d" % (os.getpid(), os.open("/proc/self/ns/net", os.O_RDONLY))
-if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS | CLONE_NEWNET) != 0:
     raise OSError(ctypes.get_errno(), "unshare")
+# /sys/class/net shows the devices of who mounted /sys; the cgroups below it stay.
+subprocess.run(["sh", "-ec", """
+    mount --make-rprivate /
+    held=$(mktemp -d)
+    mount --rbind /sys/fs/cgroup "$held"
+    mount -t sysfs none /sys
+    mount --rbind "$held" /sys/fs/cgroup
+    umount -l "$held"
+    rmdir "$held"
+"""], check=True)
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
 

@@ -351,3 +351,46 @@ def test_a_network_of_ones_own_with_translation(world, api, network):
     network.made.clear()
     guests.until("all of it is gone", lambda: bridge not in netns.devices("bridge") and not os.path.exists("/proc/%d" % pid)
                  and bridge not in ruleset())
+
+
+def test_a_card_on_a_bridge(world, api, outside):
+    """One without an address of the host: guests then are where it is connected to."""
+    host = api.call("host.get_all")[0]
+    mac = pathlib.Path("/sys/class/net/cable0/address").read_text().strip()
+    pif = api.call("PIF.introduce", host, mac, "cable0")
+    net = api.call("PIF.get_network", pif)
+    bridge = api.call("network.get_bridge", net)
+    guest = guests.Guest(world, api)
+    guest.add_vif(network=net)
+    try:
+        error = api.fails("PIF.plug", pif)
+        assert (error.code, error.params[0]) == ("PIF_CONFIGURATION_ERROR", pif) and "has an address of the host" in error.params[1]
+        assert "198.51.100.1/24" in netns.ip("address show cable0"), "it keeps it"
+        error = guest.fails("start", False, False)
+        assert (error.code, error.params) == ("REQUIRED_PIF_IS_UNPLUGGED", [pif])
+        netns.ip("address del 198.51.100.1/24 dev cable0")
+        api.call("PIF.plug", pif)
+        api.call("PIF.plug", pif)
+        assert master("cable0") == bridge and api.call("PIF.get_currently_attached", pif) is True
+        with guest.start_up() as line:
+            line.ask("sh busybox ip link set eth0 up && busybox ip addr add 198.51.100.9/24 dev eth0 && echo there", "^there")
+            line.ask("sh while ! busybox ping -c 1 -W 1 198.51.100.2 >/dev/null; do :; done; echo answered", "^answered")
+        error = api.fails("PIF.unplug", pif)
+        assert (error.code, error.params) == ("VIF_IN_USE", [net, api.call("network.get_VIFs", net)[0]])
+        api.deaths()
+        assert master("cable0") == bridge and api.call("PIF.get_currently_attached", pif) is True
+        guest.call("hard_shutdown")
+        # the host comes again without it: it is plugged in anew
+        netns.ip("link del " + bridge)
+        api.deaths()
+        assert master("cable0") == bridge and api.call("PIF.get_currently_attached", pif) is True
+        api.call("PIF.set_disallow_unplug", pif, True)
+        assert api.fails("PIF.unplug", pif).code == "PIF_DOES_NOT_ALLOW_UNPLUG"
+        api.call("PIF.set_disallow_unplug", pif, False)
+        api.call("PIF.unplug", pif)
+        assert "master" not in netns.ip("link show cable0") and bridge not in netns.devices("bridge")
+        assert api.call("PIF.get_currently_attached", pif) is False
+        assert "plugged" not in api.call("PIF.get_other_config", pif)
+    finally:
+        guest.remove()
+        api.call("PIF.forget", pif)
