@@ -472,7 +472,7 @@ void external_auth_done(void)
 /* Users and groups of the system, whether there are such or not: nobody is asked but at a login. */
 static bool resolve_local(const char *id, struct directory_entry *out)
 {
-    if (!is_local(id) || !strchr(id, ':')[1])
+    if (!id || !is_local(id) || !strchr(id, ':')[1])
         return false;
     out->name = str_dup(strchr(id, ':') + 1);
     out->id = str_dup(id);
