@@ -71,6 +71,3 @@ NOT_YET("DISKS", "disks that storage has and the database has not, and what happ
     "VDI.set_allow_caching",
     "VDI.set_on_boot",
 ])
-
-NOT_YET("HOST", "support", [
-])
