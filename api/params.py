@@ -56,6 +56,7 @@ PARAMS({
     "ignore_vdis": "Disks that the snapshot does without.",
     "initial_allocation": "Bytes that a disk begins with.",
     "interface": "Name of the interface, such as eth0.",
+    "item": "What is in the recycle bin: its UUID, that of the object, or a name that only one has; empty, where it may be: all.",
     "key": "Which entry of the map.",
     "keys": "The keys, as letters.",
     "label": "Name for people, or of what is looked for.",
