@@ -158,7 +158,7 @@ def both(line):
     line.ask("sh kill -STOP $(cat /load); busybox sleep 0.2", r"^SH 0\r$")
     here = int(line.ask("sh echo HERE $(cat /number)", r"^HERE (\d+)\r$").group(1))
     line.ask("sh echo 3 >/proc/sys/vm/drop_caches", r"^SH 0\r$")
-    disk = int(line.ask("sh echo DISK $(busybox dd if=/dev/vda bs=8 count=1 2>/dev/null)", r"^DISK 0*(\d+)\r$").group(1))
+    disk = int(line.ask("sh echo DISK $(busybox dd if=/dev/vda bs=8 count=1 2>/dev/null)", r"^DISK ?0*(\d*)\r$").group(1) or 0)
     line.ask("sh kill -CONT $(cat /load)", r"^SH 0\r$")
     return here, disk
 
