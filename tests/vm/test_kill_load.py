@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon is killed 150 times while several clients write: what was acknowledged is there, and nothing is half done.
+"""The daemon is killed 300 times while several clients write: what was acknowledged is there, and nothing is half done.
 SERAI_SEED repeats a run's choices, SERAI_KILLS changes their number."""
 import os
 import random
@@ -9,7 +9,7 @@ import time
 import guests
 import wire
 
-KILLS = int(os.environ.get("SERAI_KILLS", "150"))
+KILLS = int(os.environ.get("SERAI_KILLS", "300"))
 SEED = int(os.environ.get("SERAI_SEED") or random.SystemRandom().randrange(1 << 32))
 MACHINE_KILLS = max(1, KILLS // 10)
 CLIENTS = 4
