@@ -13,7 +13,7 @@ from guests import MIB
 
 NULL = "OpaqueRef:NULL"
 TICK = 0.1  # seconds, in the guest
-HALTED = {"start", "start_on", "clone", "copy", "provision", "make_into_template", "destroy", "power_state_reset",
+HALTED = {"export", "start", "start_on", "clone", "copy", "provision", "make_into_template", "destroy", "power_state_reset",
           "changing_VCPUs", "changing_memory_limits", "changing_static_range", "changing_dynamic_range",
           "changing_NVRAM", "changing_shadow_memory", "snapshot"}
 RUNNING = {"pause", "clean_shutdown", "clean_reboot", "shutdown", "hard_shutdown", "hard_reboot", "power_state_reset",
