@@ -13,7 +13,7 @@
  *   resize    id, bytes
  *   merge     id               the leaf into its parent, whose only child it is, while I/O runs: the parent is the leaf, and
  *                              has its name, when the reply comes
- *   merge-stop id              it is given up soon: all is as it was
+ *   merge-stop id              it is given up unless it is at its very end; the reply comes when it is over
  *   relink    id, path         the layer at path is let go of: its parent holds the same. ok too if there is none
  *   resume    id               requests that an error has stopped are tried again
  *   quit                       close all disks, then end

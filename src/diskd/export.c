@@ -39,11 +39,11 @@ struct export
     struct disk *disk;
     struct nbd *nbd;
     struct err open_err;
-    struct vhd_image *child;  /* prepared */
-    struct vhd_image *parent; /* opened anew, for UNLINK */
-    struct vhd_chain *below;  /* opened for a merge */
-    struct export_cmd *merging;
-    struct aio_op call; /* of the command under way; one at a time */
+    struct vhd_image *child;                /* prepared */
+    struct vhd_image *parent;               /* opened anew, for UNLINK */
+    struct vhd_chain *below;                /* opened for a merge */
+    struct export_cmd *merging, *unmerging; /* unmerging: waits for merging's end */
+    struct aio_op call;                     /* of the command under way; one at a time */
     struct export_cmd *calling;
     struct aio_op finish_op; /* of the old leaf */
     struct vhd_image *finishing;
@@ -204,11 +204,19 @@ static void unlinked(struct export *e, struct export_cmd *c)
     disk_changed(e->disk);
 }
 
+static void end_merging(struct export *e)
+{
+    if (e->unmerging)
+        end_cmd(TAKE(e->unmerging));
+}
+
 static void merged(void *arg)
 {
     struct export *e = arg;
     struct export_cmd *c = TAKE(e->merging);
     int error = disk_merge_error(e->disk);
+
+    end_merging(e);
 
     if (!error) {
         e->hold_us = disk_merge_hold_us(e->disk);
@@ -228,11 +236,12 @@ static void below_opened(struct export *e, struct export_cmd *c)
     if (c->err.code) {
         vhd_chain_close(TAKE(e->below));
         e->merging = NULL;
+        end_merging(e);
         end_cmd(c);
         return;
     }
     e->below = NULL;
-    if (e->stopping)
+    if (e->stopping || e->unmerging)
         disk_merge_stop(e->disk);
 }
 
@@ -409,6 +418,7 @@ static void stop(struct export *e, struct export_cmd *c)
     e->stopping = c;
     if (e->merging_later) {
         e->merging = e->merging_later = NULL;
+        end_merging(e);
         fail_cmd(later, "ECANCELED", "the disk is being closed");
     }
     disk_merge_stop(e->disk);
@@ -449,7 +459,10 @@ static void run_cmd(struct aio_op *op, int64_t res)
     case EXPORT_MERGE: merge(e, c); break;
     case EXPORT_MERGE_STOP:
         disk_merge_stop(e->disk);
-        end_cmd(c);
+        if (e->merging && !e->unmerging)
+            e->unmerging = c;
+        else
+            end_cmd(c);
         break;
     case EXPORT_STOP: stop(e, c); break;
     }
