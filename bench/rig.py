@@ -162,6 +162,7 @@ class FullDaemon(Daemon):
         super().__init__()
         os.environ["SERAI_BUILD"] = str(BUILD)
         sys.path.append(str(ROOT / "tests" / "jail"))
+        import netns  # noqa: F401  bridges and rules are made in a network of our own
         import rootd
         self.runtime.chmod(0o711)
         for path in self.state, self.runtime / "password":
@@ -179,7 +180,9 @@ class FullDaemon(Daemon):
     def end_machines(self):
         for group in self.rootd.cgroups()[:1]:
             for vm in group.iterdir():
-                if vm.is_dir():
+                if vm.is_dir() and vm.name.startswith("net-"):
+                    self.rootd.ask("service_end", ("uuid", vm.name[4:]))
+                elif vm.is_dir():
                     self.rootd.ask("end_vm", ("uuid", vm.name))
         self.rootd.close()
 
