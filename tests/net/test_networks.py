@@ -257,7 +257,7 @@ def test_guests_reach_the_outside(world, api, outside):
     vif = guest.add_vif()
     try:
         with guest.start_up() as line:
-            address = line.expect(r"NET ([0-9.]+)\r?$").group(1).decode()
+            address = line.expect(r"NET ([0-9.]+)\r$").group(1).decode()
             assert ipaddress.ip_address(address) in ipaddress.ip_network("%s/%s" % (config["gateway"], config["netmask"]), strict=False)
             assert api.call("network.get_assigned_ips", net) == {vif: address}
             # out of it, as the host
