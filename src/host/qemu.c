@@ -111,8 +111,10 @@ static bool cpu_ok(const char *cpu)
         || str_eq(model, "host") || str_eq(model, "max"))
         return false;
     for (const char *p = cpu + n; *p; p += n) {
+        if (!str_starts(p, ",-"))
+            return false;
         n = 2 + strspn(p + 2, NAME_CHARS);
-        if (p[0] != ',' || p[1] != '-' || n == 2 || (p[n] && p[n] != ','))
+        if (n == 2 || (p[n] && p[n] != ','))
             return false;
     }
     return true;
