@@ -403,7 +403,7 @@ static int move_record(const struct sr_handle *h, const char *from, const char *
     return tx_commit(tx, err);
 }
 
-static bool is_there(const struct sr_handle *h, const char *volume)
+bool storage_is_there(const struct sr_handle *h, const char *volume)
 {
     struct sr_volume v;
     AUTO(err_done) struct err why = { 0 };
@@ -414,7 +414,7 @@ static bool is_there(const struct sr_handle *h, const char *volume)
 /* A new leaf that is there has been, or may have been, written to; what it took the place of is inner now. */
 static int settle_leaf(struct intent *in, const struct sr_handle *h, struct err *err)
 {
-    if (!in->has_record && is_there(h, in->volume)) {
+    if (!in->has_record && storage_is_there(h, in->volume)) {
         if (storage_pending_begin(in->old, h, STORAGE_INNER, NULL, err)
             || move_record(h, in->old, in->volume, err))
             return -1;
@@ -430,8 +430,8 @@ static int settle_in(struct intent *in, const struct sr_handle *h, struct err *e
 {
     if (in->kind == STORAGE_LEAF && settle_leaf(in, h, err))
         return -1;
-    if (in->kind == STORAGE_MERGE && in->has_record && !is_there(h, in->volume))
-        return is_there(h, in->old) ? move_record(h, in->volume, in->old, err) : 0;
+    if (in->kind == STORAGE_MERGE && in->has_record && !storage_is_there(h, in->volume))
+        return storage_is_there(h, in->old) ? move_record(h, in->volume, in->old, err) : 0;
     return in->has_record ? settle_record(in, h, err) : 0;
 }
 
@@ -445,13 +445,14 @@ static int settle_one(const char *volume, struct err *err)
         AUTO(sr_handle_done) struct sr_handle h = { 0 };
         if (storage_sr(&in.sr, &h, err))
             return -1;
-        if (in.kind == STORAGE_MERGE && is_there(&h, in.volume) && is_there(&h, in.old))
+        if (in.kind == STORAGE_MERGE && storage_is_there(&h, in.volume)
+            && storage_is_there(&h, in.old))
             return 0; /* the collector goes on with it */
         if (settle_in(&in, &h, err))
             return -1;
         if ((!in.has_record && !in.kept) || in.for_nobody) {
             storage_drop(&h, volume);
-            if (!is_there(&h, volume))
+            if (!storage_is_there(&h, volume))
                 log_info("removed volume %s of an interrupted operation", volume);
             return 0;
         }

@@ -67,6 +67,8 @@ void storage_settle_volume(const char *volume) EXCLUDES(db_mutex);
 int storage_settled(struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 bool storage_is_raw(const struct vdi_rec *vdi);
 bool storage_is_pending(const char *volume); /* a volume is being made or dropped */
+bool storage_is_there(const struct sr_handle *sr,
+                      const char *volume); /* or cannot be looked for */
 /* The volume is no disk's any more: remove it, and those it continued that nothing else does, or keep it for those that
  * continue it. Its intent stands. */
 void storage_drop(const struct sr_handle *sr, const char *volume) EXCLUDES(db_mutex);
