@@ -92,7 +92,7 @@ struct machine_devices {
 struct machine_save {
     int fd; /* a socket: the machine writes, its end is the end of the stream; borrowed */
     bool
-        live; /* it runs on meanwhile, as long as it can; else it stands still from the beginning */
+        live; /* it runs on meanwhile, as long as it can (under KVM); else it stands still from the beginning */
     uint64_t live_bytes_max; /* more than that, and it stands still */
     /* Live only: it stands still, its disks are flushed and nothing is written to them. -1: undo all. May be NULL. */
     int (*paused)(void *arg, struct err *err);
@@ -103,7 +103,7 @@ struct machine_save {
 struct machine_saved {
     unsigned
         slowed_percent; /* of its processors' time was taken from it so that it came to an end; 0: none */
-    bool hurried; /* live_bytes_max was reached */
+    bool hurried; /* live_bytes_max was reached, or it could not run on at all */
 };
 
 struct machine_ops {

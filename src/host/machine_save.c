@@ -6,6 +6,11 @@
  * A live save goes over memory again and again while the guest writes to it, until the rest takes less than the time
  * that it may stand still; there QEMU waits (pause-before-switchover), with disks flushed, for the caller to do its part. A
  * guest that writes faster than the stream is slowed down (auto-converge), and stopped when too much has been sent.
+ *
+ * Under TCG the guest stands still for all of a live save. QEMU before 9.0 loses what such a guest writes meanwhile: it clears
+ * its record of pages that were written to, and leaves them writable without a new entry in TCG's translation buffers.
+ * What is restored then is of two moments, and the guest's kernel dies of it.
+ *
  * Runs on the callers' threads. */
 #include <errno.h>
 #include <jansson.h>
@@ -31,6 +36,7 @@ struct save {
     const char *uuid;
     const struct machine_save *how;
     struct machine_saved *out;
+    bool runs;    /* the guest does meanwhile */
     bool hurried; /* told to stop the guest as soon as it can */
 };
 
@@ -90,17 +96,19 @@ static json_t *capability(const char *name, bool on)
     return json_pack("{ss sb}", "capability", name, "state", (int)on);
 }
 
-static int set_up(const char *uuid, bool live, const struct deadline *d, struct err *err)
+/* live: QEMU waits for our word at the end. */
+static int set_up(const char *uuid, bool live, bool runs, const struct deadline *d,
+                  struct err *err)
 {
     json_t *caps = json_pack("{s[ooo]}", "capabilities", capability("events", true),
                              capability("pause-before-switchover", live),
-                             capability("auto-converge", live));
+                             capability("auto-converge", runs));
 
     if (command(uuid, "migrate-set-capabilities", caps, d, err) < 0)
         return -1;
     return command(uuid, "migrate-set-parameters",
                    json_pack("{sI si}", "max-bandwidth", (json_int_t)NO_LIMIT,
-                             "downtime-limit", live ? STANDSTILL_MS : STANDSTILL_MAX),
+                             "downtime-limit", runs ? STANDSTILL_MS : STANDSTILL_MAX),
                    d, err);
 }
 
@@ -136,7 +144,7 @@ static int look(struct save *s, const struct deadline *d, struct err *err)
     if (s->how->progress && total > 0)
         s->how->progress((double)(total - MIN(remaining, total)) / (double)total,
                          s->how->arg);
-    if (!s->how->live || s->hurried || sent < s->how->live_bytes_max)
+    if (!s->runs || s->hurried || sent < s->how->live_bytes_max)
         return 0;
     s->hurried = s->out->hurried = true;
     return command(s->uuid, "migrate-set-parameters",
@@ -206,13 +214,28 @@ static int finalized(const char *uuid, const struct deadline *d, struct err *err
     }
 }
 
+/* Does QEMU know what the guest writes while it runs? */
+static int may_run(const char *uuid, bool *out, const struct deadline *d, struct err *err)
+{
+    json_t *kvm = NULL;
+
+    if (machine_qemu_command(uuid, "query-kvm", NULL, -1, &kvm, d, err) < 0)
+        return -1;
+    *out = json_is_true(json_object_get(kvm, "enabled"));
+    json_decref(kvm);
+    return 0;
+}
+
 static int transfer(struct save *s, const struct deadline *d, struct err *err)
 {
     AUTO(err_done) struct err cause = { 0 };
     int at;
 
-    if ((!s->how->live && command(s->uuid, "stop", NULL, d, err) < 0)
-        || set_up(s->uuid, s->how->live, d, err) < 0
+    if (s->how->live && may_run(s->uuid, &s->runs, d, err) < 0)
+        return -1;
+    s->out->hurried = s->how->live && !s->runs;
+    if ((!s->runs && command(s->uuid, "stop", NULL, d, err) < 0)
+        || set_up(s->uuid, s->how->live, s->runs, d, err) < 0
         || give_stream(s->uuid, s->how->fd, d, err) < 0)
         return -1;
     if (FAILPOINT("machine.save.stopped"))
@@ -297,7 +320,8 @@ int machine_load(const char *uuid, int fd, const struct deadline *d, struct err 
     int rc;
 
     set_saving(uuid, true);
-    rc = set_up(uuid, false, d, err) < 0 || give_stream(uuid, fd, d, err) < 0 ? -1 : 0;
+    rc = set_up(uuid, false, false, d, err) < 0 || give_stream(uuid, fd, d, err) < 0 ? -1
+                                                                                     : 0;
     (void)FAILPOINT("machine.load.begun");
     if (rc == 0
         && command(uuid, "migrate-incoming", json_pack("{ss}", "uri", "fd:" STREAM), d,
