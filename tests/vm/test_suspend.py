@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Machines whose memory goes to a disk and comes back: what the guest was doing goes on, its memory and disks are what they
 were, over restarts and deaths of the daemon, in a machine that was built anew."""
+import os
+
 import pytest
 
 import guests
@@ -144,5 +146,81 @@ def test_refusals(world):
         vm.call("resume", False, False)
         assert memory(vm.serial()) == total
         api.call("pool.set_suspend_image_SR", pool, sr)
+        vm.remove()
+        guests.check_whole(world, api)
+
+
+# Numbers on its disk one after the other, each in a place of its own, while memory changes; it stands still at a number when it
+# is asked to.
+PLACES = 8192
+LOAD = ('i=0; while :; do i=$((i+1)); printf "%%08d" $i | busybox dd of=/dev/vda bs=512 count=1 seek=$((i%%%d)) '
+        'conv=sync,notrunc,fsync 2>/dev/null; if [ -e /hold ]; then echo $i >/held; while [ -e /hold ]; do busybox sleep 0.05; '
+        'done; rm /held; fi; done' % PLACES)
+
+
+def held(world, api, line, vdi):
+    """The load's number; every number before it is on the disk: what memory knows to be written, is."""
+    number = int(line.ask("sh echo >/hold; until [ -s /held ]; do busybox sleep 0.05; done; echo HELD $(cat /held)",
+                          r"^HELD (\d+)\r$").group(1))
+    line.expect(r"^SH 0\r$")
+    disk = content(world, api, vdi, PLACES * 512)
+    for i in range(max(1, number - PLACES + 1), number + 1):
+        at = i % PLACES * 512
+        assert disk[at:at + 8] == b"%08d" % i, (i, number, disk[at:at + 8])
+    line.ask("sh rm /hold; while [ -e /held ]; do busybox sleep 0.05; done", r"^SH 0\r$")
+    return number
+
+
+def anew(vm):
+    """Its serial line, past what was said before."""
+    line, mark = vm.serial(), os.urandom(6).hex()
+    line.send("")
+    line.ask("echo " + mark, r"^ECHO %s\r$" % mark)
+    return line
+
+
+def test_checkpoint_under_load(world):
+    """On the way back its memory and its disk are of one moment, and it runs on."""
+    with world.api() as api:
+        vm = guests.Guest(world, api, "loaded")
+        one = vm.add_disk(userdevice="0")[0]
+        line = vm.start_up()
+        total = fill_memory(line)
+        line.ask("sh sh -c '%s' >/dev/null 2>&1 &" % LOAD, r"^SH 0\r$")
+        held(world, api, line, one)
+        task = api.call("Async.VM.checkpoint", vm.ref, "the checkpoint")
+        guests.until("the task", lambda: api.call("task.get_status", task) != "pending")
+        assert api.call("task.get_status", task) == "success", api.call("task.get_error_info", task)
+        [snap] = vm.get("snapshots")
+        record = api.call("VM.get_record", snap)
+        assert (record["power_state"], record["is_a_snapshot"]) == ("Suspended", True)
+        assert record["snapshot_info"]["power-state-at-snapshot"] == "Running"
+        assert {"revert", "clone", "destroy"} <= set(record["allowed_operations"])
+        assert api.fails("VM.resume", snap, False, False).code == "VM_IS_TEMPLATE"
+        assert api.fails("VDI.destroy", record["suspend_VDI"]).code == "VDI_IN_USE"
+        assert vm.state() == "Running"
+        here = held(world, api, line, one)
+        line.ask("sh rm /random", r"^SH 0\r$")
+        for _ in range(2):  # a checkpoint can be gone back to again and again
+            api.call("VM.revert", snap)
+            assert vm.state() == "Suspended"
+            guests.check_whole(world, api)
+            vm.call("resume", False, False)
+            line = anew(vm)
+            assert memory(line) == total
+            then = held(world, api, line, one)
+            assert then < here + 1000
+            guests.until("it runs on", lambda: held(world, api, line, one) > then)
+            line.ask("sh rm /random", r"^SH 0\r$")
+        vm.call("hard_shutdown")
+        clone = api.call("VM.clone", snap, "of a checkpoint")
+        assert api.call("VM.get_power_state", clone) == "Halted"
+        for ref in (clone, snap):
+            vdis = [api.call("VBD.get_VDI", b) for b in api.call("VM.get_VBDs", ref)]
+            api.call("VM.destroy", ref)
+            for vdi in vdis:
+                api.call("VDI.destroy", vdi)
+        assert [v for v in api.call("VDI.get_all_records").values() if v["type"] == "suspend"] == []
+        assert api.call("VDI.get_virtual_size", one)
         vm.remove()
         guests.check_whole(world, api)
