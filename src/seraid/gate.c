@@ -18,15 +18,30 @@ static int denied(const struct call_def *def, const char *key, struct err *err)
                    "No permission in user session");
 }
 
+/* A token that was revoked since the session was looked up has taken it along. */
+static int refuse(const struct call_def *def, const struct session *s, const char *key,
+                  struct err *err) EXCLUDES(db_mutex)
+{
+    char text[REF_TEXT_SIZE];
+
+    db_lock();
+    bool revoked = !ref_is_null(&s->token) && !db_get(CLASS_SERAI_TOKEN, &s->token);
+    db_unlock();
+    if (!revoked)
+        return denied(def, key, err);
+    ref_text(&s->ref, text);
+    return err_set(err, ERR_SESSION_INVALID, text);
+}
+
 int gate_call(const struct call_def *def, const struct session *s, struct err *err)
 {
-    return rbac_allows(s, def, NULL) ? 0 : denied(def, NULL, err);
+    return rbac_allows(s, def, NULL) ? 0 : refuse(def, s, NULL, err);
 }
 
 int gate_key(const struct call_def *def, const struct session *s, const char *key,
              struct err *err)
 {
-    return rbac_allows(s, def, key) ? 0 : denied(def, key, err);
+    return rbac_allows(s, def, key) ? 0 : refuse(def, s, key, err);
 }
 
 /* What the caller wants to name the key, before anything else of the call is read. */
@@ -111,7 +126,7 @@ int gate_args(const struct call_def *def, const struct session *s, const void *a
     db_lock();
     good = args_in_scope(def, s, args);
     db_unlock();
-    return good ? 0 : denied(def, NULL, err);
+    return good ? 0 : refuse(def, s, NULL, err);
 }
 
 /* Keys of map a that map b lacks or has otherwise. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a session's roles allow (rbac.h). Errors: RBAC_PERMISSION_DENIED(permission, message). */
+/* What a session's roles allow (rbac.h). Errors: RBAC_PERMISSION_DENIED(permission, message); SESSION_INVALID(session) when
+ * its token was revoked meanwhile. */
 #ifndef SERAID_GATE_H
 #define SERAID_GATE_H
 

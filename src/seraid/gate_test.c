@@ -72,6 +72,20 @@ TEST(refusal_names_the_permission)
     CHECK_STR(err.params[0], "vm.destroy");
 }
 
+TEST(a_revoked_token_takes_its_sessions_along)
+{
+    const struct session s = { .ref = ref_new(),
+                               .roles = ROLE_POOL_ADMIN,
+                               .token = ref_new() };
+    AUTO(err_done) struct err err = { 0 };
+    char text[REF_TEXT_SIZE];
+
+    CHECK_INT(gate_call(schema_call("VM.destroy"), &s, &err), -1);
+    CHECK_STR(err.code, ERR_SESSION_INVALID);
+    ref_text(&s.ref, text);
+    CHECK_STR(err.params[0], text);
+}
+
 TEST(keys_with_roles_of_their_own)
 {
     static const char *const calls[] = { "VM.add_to_other_config",
