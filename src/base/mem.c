@@ -111,5 +111,6 @@ void close_fd(int *fd)
         return;
     int saved = errno;
     (void)close(*fd); /* the caller has fsynced what it cares about */
+    *fd = -1;         /* closed twice, it would be somebody else's */
     errno = saved;
 }
