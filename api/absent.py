@@ -7,9 +7,7 @@ ABSENT("HA_NOT_INSTALLED", ["$host"], "There is no cluster software here that co
     "pool.enable_ha",
 ])
 ABSENT("HA_NOT_ENABLED", [], "High availability cannot be enabled here, so it never is.", [
-    "host.emergency_ha_disable",
     "pool.disable_ha",
-    "pool.ha_prevent_restarts_for",
 ])
 ABSENT("SR_OPERATION_NOT_SUPPORTED", ["@sr"], "No storage here can hold the state of a pool.", [
     "SR.assert_can_host_ha_statefile",
@@ -67,27 +65,30 @@ ABSENT("HANDLE_INVALID", ["PGPU", "@self"], "No graphics card is given to machin
     "PGPU.set_GPU_group",
     "PGPU.set_enabled_VGPU_types",
 ])
-ABSENT("VM_REQUIRES_GPU", ["@VM", "@GPU_group"], "No graphics card is given to machines.", ["VGPU.create"])
+ABSENT("FEATURE_RESTRICTED", [], "No graphics card is given to machines.", ["VGPU.create"])
 ABSENT("HANDLE_INVALID", ["VGPU", "@self"], "No graphics card is given to machines.", ["VGPU.destroy"])
 
-ABSENT("LICENCE_RESTRICTION", ["PVS_proxy"], "There is no proxy of streamed disks.", ["PVS_site.introduce"])
+ABSENT("OPENVSWITCH_NOT_ACTIVE", [], "There is no proxy of streamed disks, nor the Open vSwitch that it needs.", [
+    "PVS_proxy.create",
+    "PVS_server.introduce",
+    "PVS_site.introduce",
+])
 ABSENT("HANDLE_INVALID", ["PVS_site", "@self"], "There is no proxy of streamed disks.", [
     "PVS_site.forget",
     "PVS_site.set_PVS_uuid",
-])
-ABSENT("HANDLE_INVALID", ["PVS_site", "@site"], "There is no proxy of streamed disks.", [
-    "PVS_proxy.create",
-    "PVS_server.introduce",
 ])
 ABSENT("HANDLE_INVALID", ["PVS_proxy", "@self"], "There is no proxy of streamed disks.", ["PVS_proxy.destroy"])
 ABSENT("HANDLE_INVALID", ["PVS_server", "@self"], "There is no proxy of streamed disks.", ["PVS_server.forget"])
 
 ABSENT("OPENVSWITCH_NOT_ACTIVE", [], "Networks are bridges of the kernel, not Open vSwitch.", [
-    "SDN_controller.introduce",
     "pool.set_igmp_snooping_enabled",
-    "pool.set_vswitch_controller",
     "tunnel.create",
 ])
+ABSENT("OPERATION_NOT_ALLOWED", ["host not configured for vswitch operation"],
+       "Networks are bridges of the kernel, not Open vSwitch.", [
+           "SDN_controller.introduce",
+           "pool.set_vswitch_controller",
+       ])
 ABSENT("HANDLE_INVALID", ["SDN_controller", "@self"], "Networks are bridges of the kernel, not Open vSwitch.", [
     "SDN_controller.forget",
 ])
@@ -136,7 +137,7 @@ ABSENT("HANDLE_INVALID", ["host_patch", "@self"], "The distribution's package ma
     "host_patch.apply",
     "host_patch.destroy",
 ])
-ABSENT("NO_REPOSITORIES_CONFIGURED", [], "The distribution's package manager brings updates.", [
+ABSENT("NO_REPOSITORY_ENABLED", [], "The distribution's package manager brings updates.", [
     "host.apply_updates",
     "pool.sync_updates",
 ])
@@ -148,7 +149,6 @@ ABSENT("NOT_IMPLEMENTED", ["send_trigger"], "XenServer has not written it either
 ABSENT("XENAPI_MISSING_PLUGIN", ["conversion"], "Machines of other products are not converted here.", [
     "VM.import_convert",
 ])
-ABSENT("MESSAGE_METHOD_UNKNOWN", ["@call"], "The API has no extensions.", ["host.call_extension"])
 ABSENT("HANDLE_INVALID", ["host_crashdump", "@self"], "Memory of a crashed host is not kept.", [
     "host_crashdump.destroy",
     "host_crashdump.upload",

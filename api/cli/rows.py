@@ -404,7 +404,7 @@ COMMANDS = [
     ("host-reboot", "host", "", "", "host.reboot @"),
     ("host-refresh-pack-info", "", "host-uuid", "", "host.refresh_pack_info host-uuid"),
     ("host-refresh-server-certificate", "host", "host", "", "host.refresh_server_certificate @"),
-    ("host-reset-server-certificate", "", "", "", "host.reset_server_certificate @local"),
+    ("host-reset-server-certificate", "host", "", "", "host.reset_server_certificate @"),
     ("host-restore", "host", "file-name", "", ""),
     ("host-retrieve-wlb-evacuate-recommendations", "", "uuid", "",
      "host.retrieve_wlb_evacuate_recommendations uuid > map"),
@@ -721,7 +721,7 @@ COMMANDS = [
      ""),
     ("vm-install", "", "new-name-label", "sr-name-label sr-uuid template copy-bios-strings-from", ""),
     ("vm-is-bios-customized", "vm", "", "", ""),
-    ("vm-memory-balloon", "", "target", "", ""),
+    ("vm-memory-balloon", "vm", "target", "", "VM.set_memory_target_live @ target"),
     ("vm-memory-dynamic-range-set", "vm", "min max", "", "VM.set_memory_dynamic_range @ min max"),
     ("vm-memory-limits-set", "vm", "static-min static-max dynamic-min dynamic-max", "",
      "VM.set_memory_limits @ static-min static-max dynamic-min dynamic-max"),
@@ -800,10 +800,10 @@ HIDDEN = """
     host-signal-networking-change network-attach pif-db-forget pool-disable-binary-storage
     pool-enable-binary-storage pool-ha-compute-hypothetical-max-host-failures-to-tolerate
     pool-ha-prevent-restarts-for pool-set-vswitch-controller update-resync-host vbd-pause vbd-unpause
-    vdi-generate-config vm-create vm-memory-target-wait vm-query-services"""
+    vdi-generate-config vm-create vm-memory-balloon vm-memory-target-wait vm-query-services"""
 
 NOT_SERVED = [
-    ("XenServer's API has no such call any more", """
+    ("XenServer's public API has no such call", """
         host-ha-xapi-healthcheck host-notify host-sm-dp-destroy network-attach pool-disable-binary-storage
         pool-enable-binary-storage vbd-pause vbd-unpause vdi-generate-config vdi-unlock"""),
     ("this version of the API has no limits of callers", """
@@ -836,5 +836,4 @@ NOT_SERVED = [
         pool-get-guest-secureboot-readiness vm-get-secureboot-readiness vm-set-uefi-mode
         vm-update-secureboot-certificates-on-boot"""),
     ("this version of the API cannot run sysprep in a guest", "vm-sysprep"),
-    ("it is long deprecated: use vm-memory-target-set", "vm-memory-balloon"),
 ]

@@ -311,6 +311,20 @@ int op_host_has_extension(struct call *call, const struct host_has_extension_arg
     return known_host(&a->host, err);
 }
 
+/* call: a JSON-RPC request. There are no extensions, so its method is unknown, whatever it is. */
+int op_host_call_extension(struct call *call, const struct host_call_extension_args *a,
+                           const char **result, struct err *err)
+{
+    (void)call, (void)result;
+    if (known_host(&a->host, err) < 0)
+        return -1;
+    json_t *request = json_loads(a->call, JSON_REJECT_DUPLICATES, NULL);
+    const char *method = json_string_value(json_object_get(request, "method"));
+    (void)err_set(err, ERR_MESSAGE_METHOD_UNKNOWN, method ? method : a->call);
+    json_decref(request);
+    return err_detail(err, "The API has no extensions.");
+}
+
 int op_pool_has_extension(struct call *call, const struct pool_has_extension_args *a,
                           bool *result, struct err *err)
 {

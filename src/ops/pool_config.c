@@ -112,6 +112,24 @@ int op_pool_ha_compute_vm_failover_plan(
     return 0;
 }
 
+/* Without high availability no machine is started again behind the caller's back: what the call promises holds. */
+int op_pool_ha_prevent_restarts_for(struct call *call,
+                                    const struct pool_ha_prevent_restarts_for_args *a,
+                                    struct err *err)
+{
+    (void)call, (void)a, (void)err;
+    return 0;
+}
+
+/* soft: nobody minds that it is disabled already, as XenServer has it. */
+int op_host_emergency_ha_disable(struct call *call,
+                                 const struct host_emergency_ha_disable_args *a,
+                                 struct err *err)
+{
+    (void)call;
+    return a->soft ? 0 : err_set(err, ERR_HA_NOT_ENABLED);
+}
+
 int op_pool_set_ha_host_failures_to_tolerate(
     struct call *call, const struct pool_set_ha_host_failures_to_tolerate_args *a,
     struct err *err)

@@ -219,6 +219,9 @@ TEST(rows)
         "pif-reconfigure-ip uuid=" U(00000061) " mode=dhcp",
         "host-apply-edition edition=free",
         "host-refresh-server-certificate host=alpha",
+        "host-reset-server-certificate",
+        "host-reset-server-certificate host=nobody",
+        "vm-memory-balloon uuid=" WEB " target=1GiB",
         "snapshot-reset-powerstate snapshot-uuid=" U(00000015) " --force",
     };
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++)

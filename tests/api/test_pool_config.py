@@ -57,6 +57,30 @@ def test_high_availability(api, pool):
     assert api.call("pool.get_redo_log_enabled", pool) is False
 
 
+def test_high_availability_that_is_off(api, pool):
+    """What only makes sure of that succeeds, as on XenServer; what wants it on or ends it does not."""
+    vm = api.new_vm("never restarted")
+    api.call("pool.ha_prevent_restarts_for", 60)
+    api.call("pool.ha_prevent_restarts_for", 0)
+    api.call("host.emergency_ha_disable", True)
+    assert fails(api, "host.emergency_ha_disable") == ["HA_NOT_ENABLED"]
+    assert fails(api, "host.emergency_ha_disable", False) == ["HA_NOT_ENABLED"]
+    assert api.call("pool.get_ha_enabled", pool) is False
+    assert api.call("VM.get_power_state", vm) == "Halted"
+    api.call("VM.destroy", vm)
+
+
+def test_no_extensions(api):
+    host = api.call("host.get_all")[0]
+    assert api.call("host.has_extension", host, "Test.test") is False
+    for request, method in (('{"method": "Test.test", "params": [], "id": 1}', "Test.test"), ("Test.test", "Test.test"),
+                            ('{"method": 1}', '{"method": 1}'), ("[" * 10000, "[" * 10000), ("", "")):
+        error = api.fails("host.call_extension", host, request)
+        assert [error.code, *error.params] == ["MESSAGE_METHOD_UNKNOWN", method]
+        assert "The API has no extensions." in error.explain
+    assert fails(api, "host.call_extension", NOTHING, "x") == ["HANDLE_INVALID", "host", NOTHING]
+
+
 def test_repository_proxy(api, pool):
     def proxy():
         record = api.call("pool.get_record", pool)
