@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import tseslint from 'typescript-eslint';
+import words from './words.mjs';
 
 export default tseslint.config(
   { ignores: ['dist/', 'node_modules/'] },
@@ -17,4 +18,5 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-definitions': ['error', 'interface'],
     },
   },
+  { files: ['src/**/*.{ts,tsx}'], ignores: ['src/strings.ts', 'src/*.test.ts'], plugins: { words }, rules: { 'words/table': 'error' } },
 );

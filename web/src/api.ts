@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The XenAPI over JSON-RPC. The session is in a cookie that this page cannot read: "" stands for it.
 import { signal } from '@preact/signals';
+import { say } from './strings';
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
@@ -35,7 +36,7 @@ async function request(path: string, init?: RequestInit): Promise<Response> {
     return await fetch(path, { credentials: 'same-origin', cache: 'no-store', ...init });
   } catch (e) {
     if (e instanceof DOMException && e.name === 'AbortError') throw e;
-    throw new Unreachable('The host does not answer.');
+    throw new Unreachable(say.theHostDoesNotAnswer);
   }
 }
 
@@ -61,7 +62,7 @@ export async function rpc<T = Json>(method: string, ...params: unknown[]): Promi
 
 export async function rpcWith<T>(abort: AbortSignal | undefined, method: string, ...params: unknown[]): Promise<T> {
   const response = await post('/jsonrpc', { jsonrpc: '2.0', id: ++count, method, params: ['', ...params] }, abort);
-  if (response.status !== 200) throw new Unreachable(`The host answered ${response.status}.`);
+  if (response.status !== 200) throw new Unreachable(say.theHostAnswered(response.status));
   const answer = (await response.json()) as RpcAnswer;
   if (!answer.error) return answer.result as T;
   const { message, data, explain, command } = answer.error;
@@ -77,7 +78,7 @@ async function takeSession(response: Response): Promise<void> {
     setSession((await response.json()) as Session);
     return;
   }
-  if (!type.startsWith('application/json')) throw new Unreachable(`The host answered ${response.status}.`);
+  if (!type.startsWith('application/json')) throw new Unreachable(say.theHostAnswered(response.status));
   const refusal = (await response.json()) as Refusal;
   throw new ApiError(refusal.error, refusal.params, refusal.explain);
 }
@@ -102,6 +103,9 @@ export async function resume(): Promise<void> {
 export function may(method: string): boolean {
   return permitted === null || permitted.has(method.toLowerCase());
 }
+
+/** Empty: the session may make this call. Otherwise why not. */
+export const denied = (method: string): string => (may(method) ? '' : say.yourRoleDoesNotAllow(method));
 
 export async function getText(path: string): Promise<string> {
   const response = await request(path);

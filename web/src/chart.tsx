@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Charts of measurements. Measurements are no objects and send no events: an open chart asks for them every five seconds.
+// Charts of measurements. Measurements are no objects and send no events: a chart that is in sight, in a page that is, asks for
+// them, never more often than they are taken.
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { bytes } from './format';
 import { charts, measure, SPANS, type ChartData, type Span } from './rrd';
+import { say } from './strings';
 
-const EVERY_MS = 5000;
 const HEIGHT = 170;
 
 function label(unit: ChartData['unit'], v: number): string {
@@ -65,11 +66,11 @@ function Chart({ data, hours }: { data: ChartData; hours: boolean }): JSX.Elemen
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [data.title, hours]);
+  }, [data.id, hours]);
   useEffect(() => { plot.current?.setData(rows); }, [data]);
   const newest = data.series.map((s) => {
     const v = s.values.filter((x) => x !== null).at(-1);
-    return `${s.label} ${v === undefined || v === null ? 'not measured' : label(data.unit, v)}`;
+    return `${s.label} ${v === undefined || v === null ? say.notMeasured : label(data.unit, v)}`;
   });
   return (
     <figure class="chart" aria-label={`${data.title}: ${newest.join(', ')}`} data-newest={data.times.at(-1) ?? 0}>
@@ -79,9 +80,27 @@ function Chart({ data, hours }: { data: ChartData; hours: boolean }): JSX.Elemen
   );
 }
 
-export function useCharts(uuid: string, host: boolean, span: Span): { data: ChartData[]; error: string } {
+/** Is the element on the screen? */
+function useInSight(): { box: { current: HTMLDivElement | null }; inSight: boolean } {
+  const box = useRef<HTMLDivElement>(null);
+  const [inSight, setInSight] = useState(false);
+  useEffect(() => {
+    const el = box.current;
+    if (!el) return undefined;
+    let near = false;
+    const look = (): void => { setInSight(near && document.visibilityState === 'visible'); };
+    const watch = new IntersectionObserver((all) => { near = all.at(-1)?.isIntersecting ?? false; look(); });
+    watch.observe(el);
+    document.addEventListener('visibilitychange', look);
+    return () => { watch.disconnect(); document.removeEventListener('visibilitychange', look); };
+  }, []);
+  return { box, inSight };
+}
+
+export function useCharts(uuid: string, host: boolean, span: Span, inSight: boolean): { data: ChartData[]; error: string } {
   const [state, setState] = useState<{ data: ChartData[]; error: string }>({ data: [], error: '' });
   useEffect(() => {
+    if (!inSight) return undefined;
     let over = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async (): Promise<void> => {
@@ -91,25 +110,26 @@ export function useCharts(uuid: string, host: boolean, span: Span): { data: Char
       } catch (e) {
         if (!over) setState((s) => ({ ...s, error: e instanceof Error ? e.message : String(e) }));
       }
-      if (!over) timer = setTimeout(() => void ask(), EVERY_MS);
+      if (!over) timer = setTimeout(() => void ask(), span.interval * 1000);
     };
     void ask();
     return () => { over = true; clearTimeout(timer); };
-  }, [uuid, host, span]);
+  }, [uuid, host, span, inSight]);
   return state;
 }
 
 export function Charts({ uuid, host, only }: { uuid: string; host: boolean; only?: string[] }): JSX.Element {
   const [span, setSpan] = useState(SPANS[0]!);
-  const { data, error } = useCharts(uuid, host, span);
-  const show = data.filter((d) => !only || only.includes(d.title));
+  const { box, inSight } = useInSight();
+  const { data, error } = useCharts(uuid, host, span, inSight);
+  const show = data.filter((d) => !only || only.includes(d.id));
   return (
-    <div>
-      <div class="segments" role="group" aria-label="Time span">
+    <div ref={box}>
+      <div class="segments" role="group" aria-label={say.timeSpan}>
         {SPANS.map((s) => <button type="button" key={s.id} aria-pressed={s === span} onClick={() => { setSpan(s); }}>{s.label}</button>)}
       </div>
       {error && <p class="empty" role="status">{error}</p>}
-      <div class="charts">{show.map((d) => <Chart key={d.title} data={d} hours={span.seconds < 86400} />)}</div>
+      <div class="charts">{show.map((d) => <Chart key={d.id} data={d} hours={span.seconds < 86400} />)}</div>
     </div>
   );
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers and times as people read them. Pure.
+import { say } from './strings';
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
 /** 3 significant digits in the units of memory and disks: 1536 -> "1.5 KiB". */
@@ -34,20 +36,20 @@ export function parseDate(text: string): number {
 /** In the user's zone and manner. */
 export function when(text: string): string {
   const at = parseDate(text);
-  return Number.isNaN(at) ? 'never' : new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+  return Number.isNaN(at) ? say.never : new Date(at).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 }
 
 export function duration(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+  if (s < 60) return say.seconds(s);
+  if (s < 3600) return say.minutes(Math.floor(s / 60));
+  if (s < 86400) return say.hours(Math.floor(s / 3600), Math.floor((s % 3600) / 60));
+  return say.days(Math.floor(s / 86400), Math.floor((s % 86400) / 3600));
 }
 
 export function ago(text: string, now = Date.now()): string {
   const at = parseDate(text);
-  return Number.isNaN(at) ? '' : `${duration(now - at)} ago`;
+  return Number.isNaN(at) ? '' : say.ago(duration(now - at));
 }
 
 export function percent(part: number, whole: number): number {

@@ -2,11 +2,12 @@
 // What changed of an object, by whom, and taking it back.
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { may, rpc, type Json } from './api';
+import { denied, rpc, type Json } from './api';
 import { ago, when } from './format';
 import { attempt } from './run';
 import { Button, confirmThen, Empty } from './ui';
 import { arg, type Call } from './copyas';
+import { say } from './strings';
 
 interface Change {
   change: number; time: string; user: string; call: string; kind: 'create' | 'modify' | 'destroy'; name: string; class: string;
@@ -29,17 +30,17 @@ export function History({ cls, uuid, stamp }: { cls: string; uuid: string; stamp
   const [again, setAgain] = useState(0);
   useEffect(() => {
     let over = false;
-    void attempt('History', async () => {
+    void attempt(say.history, async () => {
       const got = await rpc<Change[]>('serai.get_history', cls, uuid, '', '', 100);
       if (!over) setRows(got);
     });
     return () => { over = true; };
   }, [cls, uuid, stamp, again]);
-  if (!rows) return <Empty>Reading the history…</Empty>;
-  if (rows.length === 0) return <Empty>Nothing is known of its past.</Empty>;
+  if (!rows) return <Empty>{say.readingTheHistory}</Empty>;
+  if (rows.length === 0) return <Empty>{say.nothingIsKnownOfIts}</Empty>;
   const undo = (c: Change, field: string): void => {
     const call: Call = { method: 'serai.undo', cli: 'undo', args: [arg(c.change, `change=${c.change}`), arg(field, field)] };
-    confirmThen('Take the change back', `${field} gets the value again that it had before ${when(c.time)}.`, 'Undo', () => {
+    confirmThen(say.takeTheChangeBack, say.getsTheValueAgainThat(field, when(c.time)), say.undo, () => {
       void attempt(`Undo ${field}`, () => rpc('serai.undo', c.change, field)).then(() => { setAgain(again + 1); });
     }, call);
   };
@@ -47,12 +48,12 @@ export function History({ cls, uuid, stamp }: { cls: string; uuid: string; stamp
     <ol class="history">
       {rows.map((c) => (
         <li key={c.change}>
-          <header><strong>{c.call || 'the host itself'}</strong> <span>by {c.user || 'nobody'}</span> <time title={when(c.time)}>{ago(c.time)}</time></header>
-          {c.kind !== 'modify' ? <p>{c.kind === 'create' ? 'Created' : 'Destroyed'} as “{c.name}”.</p> : Object.entries(c.changes).map(([field, v]) => (
+          <header><strong>{c.call || say.theHostItself}</strong> <span>{say.by(c.user || 'nobody')}</span> <time title={when(c.time)}>{ago(c.time)}</time></header>
+          {c.kind !== 'modify' ? <p>{say.as(c.kind === 'create' ? say.created : say.destroyed, c.name)}</p> : Object.entries(c.changes).map(([field, v]) => (
             <div class="diff" key={field}>
               <code>{field}</code>
               <div>{difference(v.old, v.new).map(([a, b]) => <p key={a + b}>{a && <del>{a}</del>} {b && <ins>{b}</ins>}</p>)}</div>
-              <Button kind="quiet" why={may('serai.undo') ? '' : 'Your role does not allow serai.undo.'} onClick={() => { undo(c, field); }}>Undo</Button>
+              <Button kind="quiet" why={denied('serai.undo')} onClick={() => { undo(c, field); }}>{say.undo}</Button>
             </div>
           ))}
         </li>

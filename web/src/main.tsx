@@ -3,7 +3,7 @@
 import { computed, signal } from '@preact/signals';
 import { render, type ComponentChildren, type JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, login, logout, may, resume, rpc, session } from './api';
+import { ApiError, denied, login, logout, may, resume, rpc, session } from './api';
 import { ago, percent } from './format';
 import type { Ref, Task } from './model';
 import { NewVm } from './newvm';
@@ -16,6 +16,7 @@ import { Bar, Button, DialogHost, Empty, Icon, State } from './ui';
 import { progressText, uploads } from './upload';
 import { PowerActions, ScreenWindow, VM_TABS, VmPage } from './vm';
 import type { Vm } from './model';
+import { say } from './strings';
 
 /* Light and dark: as the system has it, unless somebody chose. */
 const theme = signal(localStorage.getItem('serai-theme') ?? 'auto');
@@ -34,23 +35,23 @@ function SignIn(): JSX.Element {
   const submit = (e: Event): void => {
     e.preventDefault();
     setBusy(true);
-    login(user, password).catch((x: unknown) => { setError(x instanceof ApiError && x.code === 'SESSION_AUTHENTICATION_FAILED' ? 'User or password is wrong.' : x instanceof Error ? x.message : String(x)); }).finally(() => { setBusy(false); });
+    login(user, password).catch((x: unknown) => { setError(x instanceof ApiError && x.code === 'SESSION_AUTHENTICATION_FAILED' ? say.userOrPasswordIsWrong : x instanceof Error ? x.message : String(x)); }).finally(() => { setBusy(false); });
   };
   return (
     <main class="signin">
       <form onSubmit={submit}>
         <h1><img src="/icon.svg" alt="" width={36} height={36} />Serai</h1>
-        <label class="field"><span>User</span><input name="username" autocomplete="username" value={user} onInput={(e) => { setUser(e.currentTarget.value); }} /></label>
-        <label class="field"><span>Password</span><input name="password" type="password" autocomplete="current-password" autoFocus value={password} onInput={(e) => { setPassword(e.currentTarget.value); }} /></label>
+        <label class="field"><span>{say.user}</span><input name="username" autocomplete="username" value={user} onInput={(e) => { setUser(e.currentTarget.value); }} /></label>
+        <label class="field"><span>{say.password}</span><input name="password" type="password" autocomplete="current-password" autoFocus value={password} onInput={(e) => { setPassword(e.currentTarget.value); }} /></label>
         <p class="error" role="alert">{error}</p>
-        <button class="button primary" type="submit" disabled={busy}>Sign in</button>
+        <button class="button primary" type="submit" disabled={busy}>{say.signIn}</button>
       </form>
     </main>
   );
 }
 
 /* The tree */
-const VIEWS: [string, string][] = [['host', 'Hosts'], ['tag', 'Tags'], ['folder', 'Folders']];
+const VIEWS: [string, string][] = [['host', say.hosts], ['tag', say.tags], ['folder', say.folders]];
 const view = signal(localStorage.getItem('serai-view') ?? 'host');
 const closed = signal<Set<string>>(new Set(JSON.parse(localStorage.getItem('serai-closed') ?? '["templates"]') as string[]));
 const TREE_MAX = 200;
@@ -67,7 +68,7 @@ function Branch({ id, label, icon, to, children, count, current }: { id: string;
   return (
     <li role="treeitem" aria-expanded={open} aria-selected={current ?? false}>
       <div class="tree-line">
-        <button type="button" class="twist" aria-label={`${open ? 'Close' : 'Open'} ${label}`} onClick={() => { toggleClosed(id); }}><Icon name={open ? 'down' : 'right'} /></button>
+        <button type="button" class="twist" aria-label={`${open ? say.close : say.open} ${label}`} onClick={() => { toggleClosed(id); }}><Icon name={open ? 'down' : 'right'} /></button>
         {to ? <a href={to} aria-current={current ? 'page' : undefined}><Icon name={icon} /><span>{label}</span></a> : <span class="group"><Icon name={icon} /><span>{label}</span></span>}
         {count !== undefined && <span class="count">{count}</span>}
       </div>
@@ -85,7 +86,7 @@ function VmLeaves({ entries }: { entries: Entry<Vm>[] }): JSX.Element {
   return (
     <>
       {entries.slice(0, TREE_MAX).map(([ref, v]) => <Leaf key={ref} to={href('vm', v.uuid, r.kind === 'vm' ? r.tab : '')} icon="vm" label={v.name_label} state={v.power_state} current={r.kind === 'vm' && r.id === v.uuid} />)}
-      {entries.length > TREE_MAX && <Leaf to={href('vms')} icon="right" label={`${entries.length - TREE_MAX} more…`} current={false} />}
+      {entries.length > TREE_MAX && <Leaf to={href('vms')} icon="right" label={say.moreOf(entries.length - TREE_MAX)} current={false} />}
     </>
   );
 }
@@ -120,9 +121,9 @@ function Tree(): JSX.Element {
   const is = (kind: string, uuid: string): boolean => r.kind === kind && r.id === uuid;
   const loose = shownVms.value.filter(([, v]) => !hosts.value.some(([h]) => h === v.resident_on));
   return (
-    <nav class="tree" aria-label="Objects" onKeyDown={treeKeys}>
-      <div class="segments small" role="group" aria-label="Arrange by">{VIEWS.map(([id, label]) => <button type="button" key={id} aria-pressed={view.value === id} onClick={() => { view.value = id; localStorage.setItem('serai-view', id); }}>{label}</button>)}</div>
-      <ul role="tree" aria-label="Objects">
+    <nav class="tree" aria-label={say.objects} onKeyDown={treeKeys}>
+      <div class="segments small" role="group" aria-label={say.arrangeBy}>{VIEWS.map(([id, label]) => <button type="button" key={id} aria-pressed={view.value === id} onClick={() => { view.value = id; localStorage.setItem('serai-view', id); }}>{label}</button>)}</div>
+      <ul role="tree" aria-label={say.objects}>
         <Branch id="pool" label={poolName.value} icon="pool" to={href('pool')} current={r.kind === 'pool'}>
           {view.value === 'host' ? (
             <>
@@ -130,17 +131,17 @@ function Tree(): JSX.Element {
                 const mine = shownVms.value.filter(([, v]) => v.resident_on === ref);
                 return <Branch key={ref} id={`h${h.uuid}`} label={h.name_label} icon="host" to={href('host', h.uuid)} count={mine.length} current={is('host', h.uuid)}><VmLeaves entries={mine} /></Branch>;
               })}
-              {loose.length > 0 && <Branch id="loose" label="Not running" icon="vm" to={href('vms')} count={loose.length} current={r.kind === 'vms'}><VmLeaves entries={loose} /></Branch>}
+              {loose.length > 0 && <Branch id="loose" label={say.notRunning} icon="vm" to={href('vms')} count={loose.length} current={r.kind === 'vms'}><VmLeaves entries={loose} /></Branch>}
             </>
-          ) : [...groups()].map(([name, list]) => <Branch key={name} id={`${view.value}:${name}`} label={name === '—' ? (view.value === 'tag' ? 'Without a tag' : 'Without a folder') : name} icon={view.value} count={list.length}><VmLeaves entries={list} /></Branch>)}
-          <Branch id="srs" label="Storage" icon="sr" to={href('pool', '', 'disks')} count={srs.value.length}>{srs.value.map(([ref, s]) => <Leaf key={ref} to={href('sr', s.uuid)} icon="sr" label={s.name_label} current={is('sr', s.uuid)} />)}
-            {may('SR.create') && <li role="treeitem" aria-selected={false}><button type="button" class="tree-line leaf add" onClick={newStorage}><Icon name="plus" /><span>New storage…</span></button></li>}
+          ) : [...groups()].map(([name, list]) => <Branch key={name} id={`${view.value}:${name}`} label={name === '—' ? (view.value === 'tag' ? say.withoutATag : say.withoutAFolder) : name} icon={view.value} count={list.length}><VmLeaves entries={list} /></Branch>)}
+          <Branch id="srs" label={say.storage} icon="sr" to={href('pool', '', 'disks')} count={srs.value.length}>{srs.value.map(([ref, s]) => <Leaf key={ref} to={href('sr', s.uuid)} icon="sr" label={s.name_label} current={is('sr', s.uuid)} />)}
+            {may('SR.create') && <li role="treeitem" aria-selected={false}><button type="button" class="tree-line leaf add" onClick={newStorage}><Icon name="plus" /><span>{say.newStorageAsk}</span></button></li>}
           </Branch>
-          <Branch id="networks" label="Networks" icon="network" to={href('pool', '', 'network')} count={networks.value.length}>
+          <Branch id="networks" label={say.networks} icon="network" to={href('pool', '', 'network')} count={networks.value.length}>
             {networks.value.map(([ref, n]) => <Leaf key={ref} to={href('network', n.uuid)} icon="network" label={n.name_label} current={is('network', n.uuid)} />)}
-            {may('network.create') && <li role="treeitem" aria-selected={false}><button type="button" class="tree-line leaf add" onClick={newNetwork}><Icon name="plus" /><span>New network…</span></button></li>}
+            {may('network.create') && <li role="treeitem" aria-selected={false}><button type="button" class="tree-line leaf add" onClick={newNetwork}><Icon name="plus" /><span>{say.newNetworkAsk}</span></button></li>}
           </Branch>
-          <Branch id="templates" label="Templates" icon="template" count={templates.value.length}>{templates.value.map(([ref, t]) => <Leaf key={ref} to={href('template', t.uuid)} icon="template" label={t.name_label} current={is('template', t.uuid)} />)}</Branch>
+          <Branch id="templates" label={say.templates} icon="template" count={templates.value.length}>{templates.value.map(([ref, t]) => <Leaf key={ref} to={href('template', t.uuid)} icon="template" label={t.name_label} current={is('template', t.uuid)} />)}</Branch>
         </Branch>
       </ul>
     </nav>
@@ -157,25 +158,25 @@ function Tasks(): JSX.Element {
   const running = tasks.filter(([, t]) => t.status === 'pending' || t.status === 'cancelling').length + uploads.value.length;
   const open = paneOpen.value;
   return (
-    <section class={`tasks ${open ? 'open' : ''}`} aria-label="Tasks">
+    <section class={`tasks ${open ? 'open' : ''}`} aria-label={say.tasks}>
       <header>
-        <button type="button" class="pane-head" aria-expanded={open} onClick={() => { paneOpen.value = !open; }}><Icon name={open ? 'down' : 'right'} />Tasks
-          {running > 0 && <span class="count busy">{running} running</span>}{failures.value.length > 0 && <span class="count bad">{failures.value.length} failed</span>}</button>
-        <span class={`dot ${link.value}`} role="status">{link.value === 'live' ? 'live' : link.value === 'lost' ? 'connection lost, trying again' : 'connecting'}</span>
+        <button type="button" class="pane-head" aria-expanded={open} onClick={() => { paneOpen.value = !open; }}><Icon name={open ? 'down' : 'right'} />{say.tasks}
+          {running > 0 && <span class="count busy">{say.running(running)}</span>}{failures.value.length > 0 && <span class="count bad">{say.failed(failures.value.length)}</span>}</button>
+        <span class={`dot ${link.value}`} role="status">{link.value === 'live' ? 'live' : link.value === 'lost' ? say.connectionLostTryingAgain : 'connecting'}</span>
       </header>
       {open && (
         <ul>
           {failures.value.map((f) => (
-            <li key={`f${f.id}`} class="failed"><Icon name="warn" /><div><strong>{f.title}</strong><p>{f.text}</p>{f.command && <p>Try <code>{f.command}</code></p>}{f.code && <small>{f.code}</small>}</div>
-              <Button kind="quiet" label={`Dismiss ${f.title}`} onClick={() => { failures.value = failures.value.filter((x) => x.id !== f.id); }}><Icon name="close" /></Button></li>
+            <li key={`f${f.id}`} class="failed"><Icon name="warn" /><div><strong>{f.title}</strong><p>{f.text}</p>{f.command && <p>{say.try}<code>{f.command}</code></p>}{f.code && <small>{f.code}</small>}</div>
+              <Button kind="quiet" label={say.dismissOf(f.title)} onClick={() => { failures.value = failures.value.filter((x) => x.id !== f.id); }}><Icon name="close" /></Button></li>
           ))}
-          {uploads.value.map((u) => <li key={`u${u.id}`}><State value="Running" /><div><strong>Upload {u.name}</strong> <span class="muted">{progressText(u)}</span></div><Bar value={percent(u.sent, u.size)} label="Progress" /><Button onClick={() => { u.stop(); }}>Stop</Button></li>)}
+          {uploads.value.map((u) => <li key={`u${u.id}`}><State value="Running" /><div><strong>{say.uploadOf(u.name)}</strong> <span class="muted">{progressText(u)}</span></div><Bar value={percent(u.sent, u.size)} label={say.progress} /><Button onClick={() => { u.stop(); }}>{say.stop}</Button></li>)}
           {tasks.map(([ref, t]) => (
             <li key={ref}><State value={t.status} /><div><strong>{taskTitle(ref, t)}</strong> <span class="muted">{ago(t.created)}{t.error_info.length > 0 ? ` · ${t.error_info[0]!}` : ''}</span></div>
-              {t.status === 'pending' && <><Bar value={t.progress * 100} label="Progress" /><Button why={t.allowed_operations.includes('cancel') ? (may('task.cancel') ? '' : 'Your role does not allow task.cancel.') : 'This cannot be stopped half-way.'} onClick={() => void attempt('Cancel', () => rpc('task.cancel', ref))}>Cancel</Button></>}
+              {t.status === 'pending' && <><Bar value={t.progress * 100} label={say.progress} /><Button why={t.allowed_operations.includes('cancel') ? (denied('task.cancel')) : say.thisCannotBeStoppedHalf} onClick={() => void attempt(say.cancel, () => rpc('task.cancel', ref))}>{say.cancel}</Button></>}
             </li>
           ))}
-          {tasks.length + failures.value.length + uploads.value.length === 0 && <Empty>Nothing runs, and nothing failed.</Empty>}
+          {tasks.length + failures.value.length + uploads.value.length === 0 && <Empty>{say.nothingRunsAndNothingFailed}</Empty>}
         </ul>
       )}
     </section>
@@ -184,7 +185,7 @@ function Tasks(): JSX.Element {
 
 function Tabs({ kind, id, tabs }: { kind: string; id: string; tabs: [string, string][] }): JSX.Element {
   const now = route.value.tab || tabs[0]![0];
-  return <nav class="tabs" aria-label="Parts">{tabs.map(([t, label]) => <a key={t} href={href(kind, id, t)} aria-current={t === now ? 'page' : undefined}>{label}</a>)}</nav>;
+  return <nav class="tabs" aria-label={say.parts}>{tabs.map(([t, label]) => <a key={t} href={href(kind, id, t)} aria-current={t === now ? 'page' : undefined}>{label}</a>)}</nav>;
 }
 
 function Head({ icon, title, children }: { icon: string; title: string; children?: ComponentChildren }): JSX.Element {
@@ -194,11 +195,11 @@ function Head({ icon, title, children }: { icon: string; title: string; children
 
 function Page(): JSX.Element {
   const { kind, id, tab } = route.value;
-  const gone = <Empty>{link.value === 'live' ? 'There is no such object; it may have been deleted.' : 'Reading the pool…'}</Empty>;
+  const gone = <Empty>{link.value === 'live' ? say.thereIsNoSuchObject : say.readingThePool}</Empty>;
   switch (kind) {
     case 'new': return link.value === 'starting' ? gone : <NewVm />;
-    case 'vms': return <div class="page fill"><Head icon="vm" title="Machines"><a class="button primary" href={href('new')}><Icon name="plus" />New machine</a></Head><VmList entries={vms.value} title="machines" /></div>;
-    case 'access': return <div class="page"><Head icon="user" title="Users and tokens" /><People /></div>;
+    case 'vms': return <div class="page fill"><Head icon="vm" title={say.machines}><a class="button primary" href={href('new')}><Icon name="plus" />{say.newMachine}</a></Head><VmList entries={vms.value} title={say.machinesLower} /></div>;
+    case 'access': return <div class="page"><Head icon="user" title={say.usersAndTokens} /><People /></div>;
     case 'vm': {
       const e = db.vm.byUuid(id);
       return e ? <div class="page"><Head icon="vm" title={e[1].name_label}><State value={e[1].power_state} /><PowerActions entry={e} /></Head><Tabs kind="vm" id={id} tabs={VM_TABS} /><VmPage key={id} entry={e} tab={tab} /></div> : gone;
@@ -207,7 +208,7 @@ function Page(): JSX.Element {
     case 'host': { const e = db.host.byUuid(id); return e ? <div class={`page ${tab === 'vms' ? 'fill' : ''}`}><Head icon="host" title={e[1].name_label} /><Tabs kind="host" id={id} tabs={HOST_TABS} /><HostPage key={id} entry={e} tab={tab} /></div> : gone; }
     case 'sr': { const e = db.sr.byUuid(id); return e ? <div class="page"><Head icon="sr" title={e[1].name_label} /><Tabs kind="sr" id={id} tabs={SR_TABS} /><SrPage key={id} entry={e} tab={tab} /></div> : gone; }
     case 'network': { const e = db.network.byUuid(id); return e ? <div class="page"><Head icon="network" title={e[1].name_label} /><Tabs kind="network" id={id} tabs={NETWORK_TABS} /><NetworkPage key={id} entry={e} tab={tab} /></div> : gone; }
-    default: return <div class={`page ${tab === 'vms' ? 'fill' : ''}`}><Head icon="pool" title={poolName.value}><a class="button primary" href={href('new')}><Icon name="plus" />New machine</a></Head><Tabs kind="pool" id="" tabs={POOL_TABS} /><PoolPage tab={tab} /></div>;
+    default: return <div class={`page ${tab === 'vms' ? 'fill' : ''}`}><Head icon="pool" title={poolName.value}><a class="button primary" href={href('new')}><Icon name="plus" />{say.newMachine}</a></Head><Tabs kind="pool" id="" tabs={POOL_TABS} /><PoolPage tab={tab} /></div>;
   }
 }
 
@@ -234,15 +235,15 @@ function Shell(): JSX.Element {
   useEffect(() => { menuOpen.value = false; }, [route.value]);
   return (
     <div class={`shell ${menuOpen.value ? 'menu-open' : ''}`}>
-      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.querySelector<HTMLElement>('#main')?.focus(); }}>To the page</a>
+      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.querySelector<HTMLElement>('#main')?.focus(); }}>{say.toThePage}</a>
       <header class="top">
-        <button type="button" class="button quiet burger" aria-label="Objects" aria-expanded={menuOpen.value} onClick={() => { menuOpen.value = !menuOpen.value; }}><Icon name="menu" /></button>
-        <a class="brand" href={href('pool')} aria-label="Serai: the pool"><img src="/icon.svg" alt="" width={22} height={22} /><span>Serai</span></a>
-        <label class="search"><Icon name="search" /><span class="hidden">Search</span><input id="search" type="search" placeholder="Search: web state:running memory:>2g -tag:test   ( / )" value={search.value} onInput={(e) => { search.value = e.currentTarget.value; }} onKeyDown={(e) => { if (e.key === 'Enter') go('vms'); if (e.key === 'Escape') { search.value = ''; e.currentTarget.blur(); } }} /></label>
-        <a class="button quiet" href={href('pool', '', 'alerts')} aria-label="Alerts" title="Alerts"><Icon name="bell" /></a>
-        <Button kind="quiet" label={`Colours: ${theme.value}`} title={`Colours: ${theme.value}`} onClick={nextTheme}><Icon name="sun" /></Button>
+        <button type="button" class="button quiet burger" aria-label={say.objects} aria-expanded={menuOpen.value} onClick={() => { menuOpen.value = !menuOpen.value; }}><Icon name="menu" /></button>
+        <a class="brand" href={href('pool')} aria-label={say.seraiThePool}><img src="/icon.svg" alt="" width={22} height={22} /><span>Serai</span></a>
+        <label class="search"><Icon name="search" /><span class="hidden">{say.search}</span><input id="search" type="search" placeholder={say.searchWebStateRunningMemory} value={search.value} onInput={(e) => { search.value = e.currentTarget.value; }} onKeyDown={(e) => { if (e.key === 'Enter') go('vms'); if (e.key === 'Escape') { search.value = ''; e.currentTarget.blur(); } }} /></label>
+        <a class="button quiet" href={href('pool', '', 'alerts')} aria-label={say.alerts} title={say.alerts}><Icon name="bell" /></a>
+        <Button kind="quiet" label={say.colours(theme.value)} title={say.colours(theme.value)} onClick={nextTheme}><Icon name="sun" /></Button>
         <a class="button quiet who" href={href('access')} title={me.superuser ? 'pool-admin' : me.roles.join(', ')}><Icon name="user" /><span>{me.user}<small>{me.superuser ? 'pool-admin' : me.roles.join(', ')}</small></span></a>
-        <Button kind="quiet" onClick={() => void attempt('Sign out', logout)}>Sign out</Button>
+        <Button kind="quiet" onClick={() => void attempt(say.signOut, logout)}>{say.signOut}</Button>
       </header>
       <Tree />
       <main id="main" tabIndex={-1}><Page /></main>
@@ -256,7 +257,7 @@ function Shell(): JSX.Element {
 function Alone(): JSX.Element {
   useEffect(() => { startEvents(); }, []);
   const e = db.vm.byUuid(route.value.id);
-  return <main class="alone">{e ? <ScreenWindow vm={e[1]} /> : <Empty>Reading…</Empty>}</main>;
+  return <main class="alone">{e ? <ScreenWindow vm={e[1]} /> : <Empty>{say.reading}</Empty>}</main>;
 }
 
 let fading: ReturnType<typeof setTimeout> | undefined;
@@ -267,7 +268,7 @@ notice.subscribe((text) => {
 
 function App(): JSX.Element {
   const s = session.value;
-  if (s === undefined) return <main class="signin"><p role="status">Connecting…</p></main>;
+  if (s === undefined) return <main class="signin"><p role="status">{say.connecting}</p></main>;
   if (s === null) return <SignIn />;
   return route.value.kind === 'screen' ? <Alone /> : <Shell />;
 }

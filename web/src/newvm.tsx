@@ -2,7 +2,7 @@
 // New VM on one page: what is not touched has a sane value.
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { may, rpc } from './api';
+import { denied, rpc } from './api';
 import { bytes, parseBytes } from './format';
 import { NULL_REF, type Ref } from './model';
 import { go } from './route';
@@ -10,6 +10,7 @@ import { attempt, notice } from './run';
 import { db, networks, poolEntry, templates, until } from './store';
 import { addDisk, addNic, diskStores } from './vm';
 import { Button, Card, Field } from './ui';
+import { say } from './strings';
 
 interface Plan { template: Ref; name: string; cpus: string; memory: string; disk: string; sr: Ref; network: Ref; iso: Ref; image: Ref; start: boolean }
 
@@ -24,11 +25,11 @@ function initial(): Plan {
 
 /** Empty: it can be made. */
 export function mistake(p: { name: string; cpus: string; memory: string; disk: string }): string {
-  if (p.name.trim() === '') return 'Give it a name.';
+  if (p.name.trim() === '') return say.giveItAName;
   const cpus = Number(p.cpus);
-  if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) return 'CPUs are a number from 1 to 64.';
-  if (!(parseBytes(p.memory) >= 16 * 1024 ** 2)) return 'Memory is a size as 2 GiB, 16 MiB at least.';
-  if (p.disk.trim() !== '' && p.disk.trim() !== '0' && !(parseBytes(p.disk) >= 1024 ** 2)) return 'The disk is a size as 10 GiB, or empty for none.';
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) return say.cpusAreANumber;
+  if (!(parseBytes(p.memory) >= 16 * 1024 ** 2)) return say.memoryIsASizeAs;
+  if (p.disk.trim() !== '' && p.disk.trim() !== '0' && !(parseBytes(p.disk) >= 1024 ** 2)) return say.theDiskIsASize;
   return '';
 }
 
@@ -72,7 +73,7 @@ export function NewVm(): JSX.Element {
   const [p, setP] = useState<Plan>(initial);
   const [busy, setBusy] = useState(false);
   const put = (part: Partial<Plan>): void => { setP((was) => ({ ...was, ...part })); };
-  const why = !may('VM.clone') ? 'Your role does not allow VM.clone.' : busy ? 'It is being made.' : mistake(p);
+  const why = denied('VM.clone') || (busy ? say.itIsBeingMade : mistake(p));
   const isos = [...db.vdi.all].filter(([, v]) => db.sr.get(v.SR)?.content_type === 'iso');
   const submit = (e: Event): void => {
     e.preventDefault();
@@ -84,25 +85,25 @@ export function NewVm(): JSX.Element {
   const host = [...db.host_metrics.all.values()][0];
   return (
     <form class="page" onSubmit={submit}>
-      <header class="page-head"><h1>New machine</h1><div class="row"><Button kind="primary" type="submit" why={why}>{p.start ? 'Create and start' : 'Create'}</Button></div></header>
+      <header class="page-head"><h1>{say.newMachine}</h1><div class="row"><Button kind="primary" type="submit" why={why}>{p.start ? say.createAndStart : say.create}</Button></div></header>
       <div class="cards">
-        <Card title="What">
-          <Field label="Template"><select value={p.template} onChange={(e) => { put({ template: e.currentTarget.value }); }}>{templates.value.map(([r, t]) => <option key={r} value={r}>{t.name_label}</option>)}</select></Field>
-          <Field label="Name"><input value={p.name} required autoFocus onInput={(e) => { put({ name: e.currentTarget.value }); }} /></Field>
-          <label class="check"><input type="checkbox" checked={p.start} onChange={(e) => { put({ start: e.currentTarget.checked }); }} /> Start it and open its console</label>
+        <Card title={say.what}>
+          <Field label={say.template}><select value={p.template} onChange={(e) => { put({ template: e.currentTarget.value }); }}>{templates.value.map(([r, t]) => <option key={r} value={r}>{t.name_label}</option>)}</select></Field>
+          <Field label={say.name}><input value={p.name} required autoFocus onInput={(e) => { put({ name: e.currentTarget.value }); }} /></Field>
+          <label class="check"><input type="checkbox" checked={p.start} onChange={(e) => { put({ start: e.currentTarget.checked }); }} /> {say.startItAndOpenIts}</label>
         </Card>
-        <Card title="Size">
-          <Field label="CPUs"><input type="number" min={1} max={64} value={p.cpus} onInput={(e) => { put({ cpus: e.currentTarget.value }); }} /></Field>
-          <Field label="Memory" {...(host ? { hint: `${bytes(host.memory_free)} free on the host` } : {})}><input value={p.memory} onInput={(e) => { put({ memory: e.currentTarget.value }); }} /></Field>
+        <Card title={say.size}>
+          <Field label={say.cpus}><input type="number" min={1} max={64} value={p.cpus} onInput={(e) => { put({ cpus: e.currentTarget.value }); }} /></Field>
+          <Field label={say.memory} {...(host ? { hint: say.freeOnTheHost(bytes(host.memory_free)) } : {})}><input value={p.memory} onInput={(e) => { put({ memory: e.currentTarget.value }); }} /></Field>
         </Card>
-        <Card title="Disk">
-          <Field label="Image" {...(images.length === 0 ? { hint: 'Disks that no machine uses can be images; upload one to a storage repository.' } : {})}><select value={p.image} onChange={(e) => { put({ image: e.currentTarget.value }); }}><option value="">(a new, empty disk)</option>{images.map(([r, v]) => <option key={r} value={r}>{v.name_label || v.uuid}, {bytes(v.virtual_size)}</option>)}</select></Field>
-          <Field label="Size" hint="Empty: no disk. Space is taken as the guest writes."><input value={p.disk} onInput={(e) => { put({ disk: e.currentTarget.value }); }} /></Field>
-          <Field label="Storage"><select value={p.sr} onChange={(e) => { put({ sr: e.currentTarget.value }); }}>{diskStores().map(([r, s]) => <option key={r} value={r}>{s.name_label}</option>)}</select></Field>
-          <Field label="CD"><select value={p.iso} onChange={(e) => { put({ iso: e.currentTarget.value }); }}><option value={NULL_REF}>(empty)</option>{isos.map(([r, v]) => <option key={r} value={r}>{v.name_label}</option>)}</select></Field>
+        <Card title={say.diskWord}>
+          <Field label={say.image} {...(images.length === 0 ? { hint: say.disksThatNoMachineUses } : {})}><select value={p.image} onChange={(e) => { put({ image: e.currentTarget.value }); }}><option value="">{say.aNewEmptyDisk}</option>{images.map(([r, v]) => <option key={r} value={r}>{v.name_label || v.uuid}, {bytes(v.virtual_size)}</option>)}</select></Field>
+          <Field label={say.size} hint={say.emptyNoDiskSpaceIs}><input value={p.disk} onInput={(e) => { put({ disk: e.currentTarget.value }); }} /></Field>
+          <Field label={say.storage}><select value={p.sr} onChange={(e) => { put({ sr: e.currentTarget.value }); }}>{diskStores().map(([r, s]) => <option key={r} value={r}>{s.name_label}</option>)}</select></Field>
+          <Field label={say.cd}><select value={p.iso} onChange={(e) => { put({ iso: e.currentTarget.value }); }}><option value={NULL_REF}>{say.empty}</option>{isos.map(([r, v]) => <option key={r} value={r}>{v.name_label}</option>)}</select></Field>
         </Card>
-        <Card title="Network">
-          <Field label="Network"><select value={p.network} onChange={(e) => { put({ network: e.currentTarget.value }); }}><option value="">(none)</option>{networks.value.map(([r, n]) => <option key={r} value={r}>{n.name_label}</option>)}</select></Field>
+        <Card title={say.network}>
+          <Field label={say.network}><select value={p.network} onChange={(e) => { put({ network: e.currentTarget.value }); }}><option value="">{say.none}</option>{networks.value.map(([r, n]) => <option key={r} value={r}>{n.name_label}</option>)}</select></Field>
         </Card>
       </div>
     </form>

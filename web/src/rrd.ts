@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Measurements: what /rrd_updates answers, as the columns that a chart draws. Pure but for the fetch.
 import { getJson } from './api';
+import { say } from './strings';
 
 export interface Updates { meta: { legend: string[]; step: number }; data: { t: number; values: (string | number)[] }[] }
 export interface Series { label: string; values: (number | null)[] }
@@ -8,10 +9,10 @@ export interface Measured { times: number[]; of: Map<string, (number | null)[]> 
 
 export interface Span { id: string; label: string; seconds: number; interval: number }
 export const SPANS: Span[] = [
-  { id: '10m', label: '10 minutes', seconds: 600, interval: 5 },
-  { id: '2h', label: '2 hours', seconds: 7200, interval: 60 },
-  { id: '1w', label: 'Week', seconds: 7 * 86400, interval: 3600 },
-  { id: '1y', label: 'Year', seconds: 365 * 86400, interval: 86400 },
+  { id: '10m', label: say.tenMinutes, seconds: 600, interval: 5 },
+  { id: '2h', label: say.twoHours, seconds: 7200, interval: 60 },
+  { id: '1w', label: say.week, seconds: 7 * 86400, interval: 3600 },
+  { id: '1y', label: say.year, seconds: 365 * 86400, interval: 86400 },
 ];
 
 /** The columns of one object (its uuid), oldest first; NaN becomes a gap. */
@@ -44,7 +45,7 @@ export function total(columns: (number | null)[][], rows: number): (number | nul
   });
 }
 
-export interface ChartData { title: string; unit: 'percent' | 'bytes' | 'rate'; times: number[]; series: Series[] }
+export interface ChartData { id: string; title: string; unit: 'percent' | 'bytes' | 'rate'; times: number[]; series: Series[] }
 
 /** The four charts of a machine or a host. */
 export function charts(m: Measured, host: boolean): ChartData[] {
@@ -52,20 +53,20 @@ export function charts(m: Measured, host: boolean): ChartData[] {
   const named = (pattern: RegExp, label: string, by = 1): Series => ({ label, values: scaled(total(matching(m, pattern).map(([, v]) => v), rows), by) });
   const cpu = host ? named(/^cpu_avg$/, 'CPU', 100) : named(/^cpu_usage$/, 'CPU', 100);
   const memory = host
-    ? [{ label: 'In use', values: Array.from({ length: rows }, (_, i) => {
+    ? [{ label: say.inUse, values: Array.from({ length: rows }, (_, i) => {
       const all = m.of.get('memory_total_kib')?.[i], free = m.of.get('memory_free_kib')?.[i];
       return typeof all === 'number' && typeof free === 'number' ? (all - free) * 1024 : null;
     }) }]
-    : [named(/^memory$/, 'Given')];
+    : [named(/^memory$/, say.given)];
   const disk = host
-    ? [named(/^io_throughput_read_/, 'Read', 1024 * 1024), named(/^io_throughput_write_/, 'Write', 1024 * 1024)]
-    : [named(/^vbd_.*_read$/, 'Read'), named(/^vbd_.*_write$/, 'Write')];
-  const network = host ? [named(/^pif_aggr_rx$/, 'In'), named(/^pif_aggr_tx$/, 'Out')] : [named(/^vif_.*_rx$/, 'In'), named(/^vif_.*_tx$/, 'Out')];
+    ? [named(/^io_throughput_read_/, say.read, 1024 * 1024), named(/^io_throughput_write_/, say.write, 1024 * 1024)]
+    : [named(/^vbd_.*_read$/, say.read), named(/^vbd_.*_write$/, say.write)];
+  const network = host ? [named(/^pif_aggr_rx$/, say.incoming), named(/^pif_aggr_tx$/, say.outgoing)] : [named(/^vif_.*_rx$/, say.incoming), named(/^vif_.*_tx$/, say.outgoing)];
   return [
-    { title: 'CPU', unit: 'percent', times: m.times, series: [cpu] },
-    { title: 'Memory', unit: 'bytes', times: m.times, series: memory },
-    { title: 'Disk', unit: 'rate', times: m.times, series: disk },
-    { title: 'Network', unit: 'rate', times: m.times, series: network },
+    { id: 'cpu', title: say.cpu, unit: 'percent', times: m.times, series: [cpu] },
+    { id: 'memory', title: say.memory, unit: 'bytes', times: m.times, series: memory },
+    { id: 'disk', title: say.diskWord, unit: 'rate', times: m.times, series: disk },
+    { id: 'network', title: say.network, unit: 'rate', times: m.times, series: network },
   ];
 }
 

@@ -6,6 +6,7 @@ import { ApiError, Unreachable, rpc } from './api';
 import { sent, type Call } from './copyas';
 import type { Ref, Task } from './model';
 import { db, until } from './store';
+import { say } from './strings';
 
 export interface Failure { id: number; title: string; at: number; code: string; text: string; command: string }
 
@@ -56,9 +57,9 @@ export async function runTask(title: string, call: Call): Promise<string> {
     return seen && over(t);
   });
   const task = db.task.rows.get(ref);
-  if (!task) throw new ApiError('TASK_GONE', [], 'The host was restarted while this ran; look at the object to see how far it came.');
+  if (!task) throw new ApiError('TASK_GONE', [], say.theHostWasRestartedWhile);
   if (task.status === 'success') return resultText(task.result);
-  if (task.status === 'cancelled') throw new ApiError('TASK_CANCELLED', [], 'Cancelled.');
+  if (task.status === 'cancelled') throw new ApiError('TASK_CANCELLED', [], say.cancelled);
   throw await taskError(task.error_info);
 }
 

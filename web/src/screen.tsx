@@ -7,7 +7,8 @@ import { Terminal } from '@xterm/xterm';
 import '@xterm/xterm/css/xterm.css';
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Button } from './ui';
+import { Button, stateName } from './ui';
+import { say } from './strings';
 
 const AGAIN_MS = 1000;
 
@@ -63,14 +64,14 @@ export function Screen({ uuid, name, alone }: { uuid: string; name: string; alon
   return (
     <div class="console" ref={frame}>
       <div class="toolbar">
-        <span class={`dot ${status}`} role="status">{status}</span>
-        <Button onClick={() => { rfb.current?.sendCtrlAltDel(); rfb.current?.focus(); }}>Ctrl-Alt-Del</Button>
-        <Button onClick={() => { setScale(!scale); }}>{scale ? 'Actual size' : 'Fit'}</Button>
-        <Button onClick={() => void frame.current?.requestFullscreen()}>Full screen</Button>
-        {alone && <Button onClick={() => { open(alone, '_blank', 'noopener,width=1060,height=860'); }}>Own window</Button>}
-        <label class="clip"><span>Clipboard</span><input value={clip} spellcheck={false} onInput={(e) => { setClip(e.currentTarget.value); rfb.current?.clipboardPasteFrom(e.currentTarget.value); }} /></label>
+        <span class={`dot ${status}`} role="status">{stateName(status)}</span>
+        <Button onClick={() => { rfb.current?.sendCtrlAltDel(); rfb.current?.focus(); }}>{say.ctrlAltDel}</Button>
+        <Button onClick={() => { setScale(!scale); }}>{scale ? say.actualSize : say.fit}</Button>
+        <Button onClick={() => void frame.current?.requestFullscreen()}>{say.fullScreen}</Button>
+        {alone && <Button onClick={() => { open(alone, '_blank', 'noopener,width=1060,height=860'); }}>{say.ownWindow}</Button>}
+        <label class="clip"><span>{say.clipboard}</span><input value={clip} spellcheck={false} onInput={(e) => { setClip(e.currentTarget.value); rfb.current?.clipboardPasteFrom(e.currentTarget.value); }} /></label>
       </div>
-      <div class="screen" ref={box} aria-label={`Screen of ${name}`} data-status={status} />
+      <div class="screen" ref={box} aria-label={say.screenOf(name)} data-status={status} />
     </div>
   );
 }
@@ -96,8 +97,8 @@ export function Serial({ uuid, name }: { uuid: string; name: string }): JSX.Elem
   }, uuid);
   return (
     <div class="console">
-      <div class="toolbar"><span class={`dot ${status}`} role="status">{status}</span></div>
-      <div class="serial" ref={box} aria-label={`Serial console of ${name}`} data-status={status} />
+      <div class="toolbar"><span class={`dot ${status}`} role="status">{stateName(status)}</span></div>
+      <div class="serial" ref={box} aria-label={say.serialConsoleOf(name)} data-status={status} />
     </div>
   );
 }

@@ -4,6 +4,7 @@
 import { batch, computed, signal, type ReadonlySignal } from '@preact/signals';
 import { ApiError, rpcWith, session } from './api';
 import { NULL_REF, type ClassName, type Classes, type Ref, type Rec, type Vm } from './model';
+import { say } from './strings';
 
 const NAMES: ClassName[] = ['pool', 'host', 'host_metrics', 'vm', 'vm_metrics', 'vm_guest_metrics', 'vbd', 'vdi', 'vif', 'sr',
   'pbd', 'pif', 'network', 'console', 'task', 'message'];
@@ -141,7 +142,7 @@ export const networks = sorted(tables.network, () => true);
 export const poolEntry = computed(() => [...tables.pool.all][0]);
 export const poolName = computed(() => {
   const pool = poolEntry.value?.[1];
-  return pool?.name_label || hosts.value[0]?.[1].name_label || 'Pool';
+  return pool?.name_label || hosts.value[0]?.[1].name_label || say.pool;
 });
 
 session.subscribe((s) => { if (!s) stopEvents(); });

@@ -5,6 +5,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { asApi, asCommand, asCurl, type Call } from './copyas';
 import { notice } from './run';
+import { say } from './strings';
 
 interface Children { children?: ComponentChildren }
 
@@ -47,8 +48,11 @@ export function Button({ onClick, why = '', kind, type = 'button', label, title,
   );
 }
 
+/** The API's words for states, in the user's. */
+export const stateName = (value: string): string => (say.states as Record<string, string>)[value.toLowerCase()] ?? value;
+
 export function State({ value }: { value: string }): JSX.Element {
-  return <span class={`state ${value.toLowerCase()}`}>{value}</span>;
+  return <span class={`state ${value.toLowerCase()}`}>{stateName(value)}</span>;
 }
 
 export function Bar({ value, label }: { value: number; label: string }): JSX.Element {
@@ -82,7 +86,7 @@ export function Table<T>({ label, columns, rows, keyOf }: { label: string; colum
   return (
     <div class="scroll-x" tabIndex={0} role="region" aria-label={label}>
       <table>
-        <thead><tr>{columns.map((c) => <th key={c.head} scope="col" class={c.num ? 'num' : ''}>{c.head || <span class="hidden">Actions</span>}</th>)}</tr></thead>
+        <thead><tr>{columns.map((c) => <th key={c.head} scope="col" class={c.num ? 'num' : ''}>{c.head || <span class="hidden">{say.actions}</span>}</th>)}</tr></thead>
         <tbody>{rows.map((r) => <tr key={keyOf(r)}>{columns.map((c) => <td key={c.head} class={c.num ? 'num' : ''}>{c.cell(r)}</td>)}</tr>)}</tbody>
       </table>
     </div>
@@ -135,7 +139,7 @@ export function DialogHost(): JSX.Element | null {
   const close = (): void => { box.current?.close(); };
   return (
     <dialog ref={box} aria-label={now.title} onClose={() => { shown.value = null; }}>
-      <header><h2>{now.title}</h2><button type="button" class="button quiet" aria-label="Close" onClick={close}><Icon name="close" /></button></header>
+      <header><h2>{now.title}</h2><button type="button" class="button quiet" aria-label={say.close} onClick={close}><Icon name="close" /></button></header>
       {now.body(close)}
     </dialog>
   );
@@ -147,7 +151,7 @@ export function confirmThen(title: string, text: string, verb: string, then: () 
     <form onSubmit={(e) => { e.preventDefault(); close(); then(); }}>
       <p>{text}</p>
       {call && <CopyAs call={call} />}
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="danger" type="submit">{verb}</Button></footer>
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="danger" type="submit">{verb}</Button></footer>
     </form>
   ));
 }
@@ -158,16 +162,16 @@ export function Field({ label, hint, children }: Children & { label: string; hin
 
 export async function copyText(text: string): Promise<void> {
   await navigator.clipboard.writeText(text);
-  notice.value = 'Copied.';
+  notice.value = say.copied;
 }
 
 export function CopyAs({ call }: { call: Call }): JSX.Element {
-  const forms: [string, string][] = [['API', asApi(call)], ['Command', asCommand(call)], ['curl', asCurl(call, location.origin)]];
+  const forms: [string, string][] = [['API', asApi(call)], [say.command, asCommand(call)], ['curl', asCurl(call, location.origin)]];
   return (
     <details class="copyas">
-      <summary>Copy as…</summary>
+      <summary>{say.copyAsAsk}</summary>
       {forms.map(([name, text]) => (
-        <div key={name}><span>{name}</span><code tabIndex={0}>{text}</code><Button kind="quiet" label={`Copy as ${name}`} onClick={() => void copyText(text)}><Icon name="copy" /></Button></div>
+        <div key={name}><span>{name}</span><code tabIndex={0}>{text}</code><Button kind="quiet" label={say.copyAs(name)} onClick={() => void copyText(text)}><Icon name="copy" /></Button></div>
       ))}
     </details>
   );

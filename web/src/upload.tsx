@@ -7,6 +7,7 @@ import type { Ref } from './model';
 import { attempt, titles } from './run';
 import { db, until } from './store';
 import { Button, Empty, Field, openDialog } from './ui';
+import { say } from './strings';
 
 export interface Upload { id: number; name: string; sent: number; size: number; stop: () => void }
 export const uploads = signal<Upload[]>([]);
@@ -29,8 +30,8 @@ function send(url: string, file: Blob, u: Upload): Promise<void> {
       uploads.value = [...uploads.value];
     };
     x.onload = () => { if (x.status === 200) resolve(); else reject(new ApiError(`HTTP_${x.status}`, [], x.responseText.trim())); };
-    x.onerror = () => { reject(new Error('The connection broke; the upload is not whole.')); };
-    x.onabort = () => { reject(new Error('The upload was stopped; the disk was taken away again.')); };
+    x.onerror = () => { reject(new Error(say.theConnectionBrokeTheUpload)); };
+    x.onabort = () => { reject(new Error(say.theUploadWasStoppedThe)); };
     x.open('PUT', url);
     x.send(file);
   });
@@ -43,8 +44,8 @@ async function upload(sr: Ref, file: File, name: string): Promise<void> {
   const u: Upload = { id: ++count, name, sent: 0, size: file.size, stop: () => undefined };
   uploads.value = [...uploads.value, u];
   try {
-    const task = await rpc<Ref>('task.create', `Upload ${name}`, '');
-    titles.set(task, `Upload ${name}`);
+    const task = await rpc<Ref>('task.create', say.uploadOf(name), '');
+    titles.set(task, say.uploadOf(name));
     await send(`/import_raw_vdi?vdi=${encodeURIComponent(vdi)}&format=${inside ? 'vhd' : 'raw'}&task_id=${encodeURIComponent(task)}`, file, u);
     await until(() => { const t = db.task.rows.get(task); return t !== undefined && t.status !== 'pending'; });
     const t = db.task.rows.get(task);
@@ -59,19 +60,19 @@ async function upload(sr: Ref, file: File, name: string): Promise<void> {
 
 export function askUpload(sr: Ref): void {
   let file: File | null = null;
-  openDialog('Upload a disk image', (close) => (
+  openDialog(say.uploadADiskImage, (close) => (
     <form onSubmit={(e) => {
       e.preventDefault();
       const f = file;
       if (!f) return;
       close();
-      void attempt(`Upload ${f.name}`, () => upload(sr, f, f.name));
+      void attempt(say.uploadOf(f.name), () => upload(sr, f, f.name));
     }}>
-      <Field label="File" hint="A raw disk, an ISO image or a VHD."><input type="file" required onChange={(e) => { file = e.currentTarget.files?.[0] ?? null; }} /></Field>
-      <Empty>The upload goes on while you look at other pages; it ends when this window is closed.</Empty>
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Upload</Button></footer>
+      <Field label={say.file} hint={say.aRawDiskAnIso}><input type="file" required onChange={(e) => { file = e.currentTarget.files?.[0] ?? null; }} /></Field>
+      <Empty>{say.theUploadGoesOnWhile}</Empty>
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="primary" type="submit">{say.upload}</Button></footer>
     </form>
   ));
 }
 
-export const progressText = (u: Upload): string => `${bytes(u.sent)} of ${bytes(u.size)}`;
+export const progressText = (u: Upload): string => say.partOf(bytes(u.sent), bytes(u.size));

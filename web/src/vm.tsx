@@ -4,7 +4,7 @@ import { lazy, Suspense } from 'preact/compat';
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { ACTIONS, simple, whyNot, type Action } from './actions';
-import { may, rpc } from './api';
+import { denied, may, rpc } from './api';
 import { arg, type Call } from './copyas';
 import { ago, bytes, parseBytes, when } from './format';
 import { History } from './history';
@@ -13,11 +13,12 @@ import { go, href } from './route';
 import { attempt, attemptTask, notice, runTask } from './run';
 import { db, networks, srs, vms, type Entry } from './store';
 import { Button, Card, confirmThen, CopyAs, Empty, Facts, Field, Icon, Menu, openDialog, State, Table } from './ui';
+import { say } from './strings';
 
 const Charts = lazy(() => import('./chart').then((m) => m.Charts));
 const Screen = lazy(() => import('./screen').then((m) => m.Screen));
 const Serial = lazy(() => import('./screen').then((m) => m.Serial));
-const Later = ({ children }: { children: JSX.Element }): JSX.Element => <Suspense fallback={<Empty>Loading…</Empty>}>{children}</Suspense>;
+const Later = ({ children }: { children: JSX.Element }): JSX.Element => <Suspense fallback={<Empty>{say.loading}</Empty>}>{children}</Suspense>;
 
 export function actOn(action: Action, entries: Entry<Vm>[]): void {
   const go_ = (): void => {
@@ -25,7 +26,7 @@ export function actOn(action: Action, entries: Entry<Vm>[]): void {
   };
   const first = entries[0];
   if (!first) return;
-  const name = entries.length === 1 ? first[1].name_label : `Each of ${entries.length} machines`;
+  const name = entries.length === 1 ? first[1].name_label : say.eachOfMachines(entries.length);
   if (action.danger) confirmThen(`${action.label} ${entries.length === 1 ? first[1].name_label : `${entries.length} machines`}`, action.danger(name), action.label, go_, action.call(...first));
   else go_();
 }
@@ -39,14 +40,14 @@ export function PowerActions({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.El
   return (
     <div class="row">
       {ACTIONS.filter((a) => MAIN.includes(a.id)).map(button)}
-      <Menu label="More">
+      <Menu label={say.more}>
         {ACTIONS.filter((a) => !MAIN.includes(a.id)).map(button)}
         <hr />
-        <Button why={whyNot('snapshot', 'VM.snapshot', vm)} onClick={() => { askSnapshot([ref, vm]); }}>Snapshot…</Button>
-        <Button why={whyNot('clone', 'VM.clone', vm)} onClick={() => { askName(`Clone ${vm.name_label}`, `${vm.name_label} copy`, 'Clone', (name) => ({ method: 'VM.clone', cli: 'vm-clone', args: [arg(ref, `vm=${vm.uuid}`), arg(name, `new-name-label=${name}`)] })); }}>Clone…</Button>
-        <Button why={whyNot('make_into_template', 'VM.set_is_a_template', vm)} onClick={() => { confirmThen(`Make ${vm.name_label} a template`, `${vm.name_label} can no longer be started; machines are made of it.`, 'Make a template', () => void attempt('Make a template', () => rpc('VM.set_is_a_template', ref, true))); }}>Make into template…</Button>
+        <Button why={whyNot('snapshot', 'VM.snapshot', vm)} onClick={() => { askSnapshot([ref, vm]); }}>{say.snapshotAsk}</Button>
+        <Button why={whyNot('clone', 'VM.clone', vm)} onClick={() => { askName(say.cloneOf(vm.name_label), `${vm.name_label} copy`, say.clone, (name) => ({ method: 'VM.clone', cli: 'vm-clone', args: [arg(ref, `vm=${vm.uuid}`), arg(name, `new-name-label=${name}`)] })); }}>{say.cloneAsk}</Button>
+        <Button why={whyNot('make_into_template', 'VM.set_is_a_template', vm)} onClick={() => { confirmThen(say.makeATemplateOf(vm.name_label), say.canNoLongerBeStarted(vm.name_label), say.makeATemplate, () => void attempt(say.makeATemplate, () => rpc('VM.set_is_a_template', ref, true))); }}>{say.makeIntoTemplateAsk}</Button>
         <hr />
-        <Button kind="danger" why={whyNot('destroy', 'VM.destroy', vm)} onClick={() => { askDestroy([ref, vm]); }}>Delete…</Button>
+        <Button kind="danger" why={whyNot('destroy', 'VM.destroy', vm)} onClick={() => { askDestroy([ref, vm]); }}>{say.deleteAsk}</Button>
         {ACTIONS.filter((a) => whyNot(a.op, a.method, vm) === '').slice(0, 2).map((a) => <CopyAs key={a.id} call={a.call(ref, vm)} />)}
       </Menu>
     </div>
@@ -57,16 +58,16 @@ export function askName(title: string, start: string, verb: string, make: (name:
   let name = start;
   openDialog(title, (close) => (
     <form onSubmit={(e) => { e.preventDefault(); close(); void attemptTask(`${verb}: ${name}`, make(name)); }}>
-      <Field label="Name"><input required defaultValue={start} onInput={(e) => { name = e.currentTarget.value; }} /></Field>
+      <Field label={say.name}><input required defaultValue={start} onInput={(e) => { name = e.currentTarget.value; }} /></Field>
       <CopyAs call={make(start)} />
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">{verb}</Button></footer>
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="primary" type="submit">{verb}</Button></footer>
     </form>
   ));
 }
 
 export function askSnapshot([ref, vm]: Entry<Vm>): void {
   const name = `${vm.name_label} ${new Date().toISOString().slice(0, 16).replace('T', ' ')}`;
-  askName(`Snapshot of ${vm.name_label}`, name, 'Take snapshot', (n) => ({ method: 'VM.snapshot', cli: 'vm-snapshot', args: [arg(ref, `vm=${vm.uuid}`), arg(n, `new-name-label=${n}`)] }));
+  askName(say.snapshotOf(vm.name_label), name, say.takeSnapshot, (n) => ({ method: 'VM.snapshot', cli: 'vm-snapshot', args: [arg(ref, `vm=${vm.uuid}`), arg(n, `new-name-label=${n}`)] }));
 }
 
 /** The disks that go with it: those that no other machine has. */
@@ -79,11 +80,11 @@ function ownDisks(vm: Vm): [Ref, string, number][] {
 
 function askDestroy([ref, vm]: Entry<Vm>): void {
   const disks = ownDisks(vm);
-  const text = disks.length === 0 ? `${vm.name_label} is deleted. It has no disks of its own.`
-    : `${vm.name_label} is deleted, and with it ${disks.map(([, n, size]) => `the disk “${n}” (${bytes(size)})`).join(', ')}. Its data cannot be brought back.`;
-  confirmThen(`Delete ${vm.name_label}`, text, 'Delete', () => void attempt(`Delete ${vm.name_label}`, async () => {
-    await runTask(`Delete ${vm.name_label}`, simple('VM.destroy', 'vm-destroy', arg(ref, `uuid=${vm.uuid}`)));
-    for (const [vdi, name] of disks) await runTask(`Delete disk ${name}`, simple('VDI.destroy', 'vdi-destroy', arg(vdi)));
+  const text = disks.length === 0 ? say.isDeletedItHasNo(vm.name_label)
+    : say.isDeletedAndWithIt(vm.name_label, disks.map(([, n, size]) => say.theDisk(n, bytes(size))).join(', '));
+  confirmThen(say.deleteOf(vm.name_label), text, 'Delete', () => void attempt(say.deleteOf(vm.name_label), async () => {
+    await runTask(say.deleteOf(vm.name_label), simple('VM.destroy', 'vm-destroy', arg(ref, `uuid=${vm.uuid}`)));
+    for (const [vdi, name] of disks) await runTask(say.deleteDisk(name), simple('VDI.destroy', 'vdi-destroy', arg(vdi)));
     go('vms');
   }), simple('VM.destroy', 'vm-destroy', arg(ref, `uuid=${vm.uuid}`)));
 }
@@ -100,31 +101,31 @@ export function Overview({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Elemen
   const newest = vm.snapshots.map((r) => db.vm.get(r)).filter((s) => s !== undefined).sort((a, b) => b.snapshot_time.localeCompare(a.snapshot_time))[0];
   return (
     <div class="cards">
-      <Card title="Machine">
+      <Card title={say.machine}>
         <Facts rows={[
-          ['State', <State value={vm.power_state} />],
-          ['Since', vm.power_state === 'Running' && metrics ? ago(metrics.start_time) || '—' : '—'],
-          ['Host', host ? <a href={href('host', host.uuid)}>{host.name_label}</a> : '—'],
-          ['Addresses', addresses(vm) || '—'],
-          ['System', guest?.os_version['name'] ?? 'not told by an agent'],
-          ['CPU', `${vm.VCPUs_at_startup} of ${vm.VCPUs_max}`],
-          ['Memory', bytes(vm.memory_dynamic_max)],
-          ['Tags', vm.tags.length > 0 ? vm.tags.map((t) => <span class="tag" key={t}>{t}</span>) : '—'],
+          [say.state, <State value={vm.power_state} />],
+          [say.since, vm.power_state === 'Running' && metrics ? ago(metrics.start_time) || '—' : '—'],
+          [say.host, host ? <a href={href('host', host.uuid)}>{host.name_label}</a> : '—'],
+          [say.addresses, addresses(vm) || '—'],
+          [say.system, guest?.os_version['name'] ?? say.notToldByAnAgent],
+          ['CPU', say.partOf(vm.VCPUs_at_startup, vm.VCPUs_max)],
+          [say.memory, bytes(vm.memory_dynamic_max)],
+          [say.tags, vm.tags.length > 0 ? vm.tags.map((t) => <span class="tag" key={t}>{t}</span>) : '—'],
           ['UUID', <code>{vm.uuid}</code>],
         ]} />
         {vm.name_description && <p class="muted">{vm.name_description}</p>}
       </Card>
-      <Card title="Disks" actions={<a href={href('vm', vm.uuid, 'disks')}>All</a>}><Disks entry={[ref, vm]} brief /></Card>
+      <Card title={say.disks} actions={<a href={href('vm', vm.uuid, 'disks')}>{say.all}</a>}><Disks entry={[ref, vm]} brief /></Card>
       <div class="stack">
-        <Card title="Network" actions={<a href={href('vm', vm.uuid, 'network')}>All</a>}>
-          {vm.VIFs.length === 0 ? <Empty>No network interfaces.</Empty> : <Facts rows={vm.VIFs.flatMap((r) => { const v = db.vif.get(r); return v ? [[db.network.get(v.network)?.name_label ?? `Interface ${v.device}`, <code>{v.MAC}</code>] as [string, JSX.Element]] : []; })} />}
+        <Card title={say.network} actions={<a href={href('vm', vm.uuid, 'network')}>{say.all}</a>}>
+          {vm.VIFs.length === 0 ? <Empty>{say.noNetworkInterfaces}</Empty> : <Facts rows={vm.VIFs.flatMap((r) => { const v = db.vif.get(r); return v ? [[db.network.get(v.network)?.name_label ?? say.interface(v.device), <code>{v.MAC}</code>] as [string, JSX.Element]] : []; })} />}
         </Card>
-        <Card title="Snapshots" actions={<a href={href('vm', vm.uuid, 'snapshots')}>All</a>}>
-          {newest ? <p class="empty">{vm.snapshots.length} kept; the newest is “{newest.name_label}”, {ago(newest.snapshot_time)}.</p> : <Empty>None yet.</Empty>}
+        <Card title={say.snapshots} actions={<a href={href('vm', vm.uuid, 'snapshots')}>{say.all}</a>}>
+          {newest ? <p class="empty">{say.keptTheNewestIs(vm.snapshots.length, newest.name_label, ago(newest.snapshot_time))}</p> : <Empty>{say.noneYet}</Empty>}
         </Card>
       </div>
-      <Card title="Performance" wide actions={<a href={href('vm', vm.uuid, 'performance')}>All</a>}>
-        <Later><Charts uuid={vm.uuid} host={false} only={['CPU', 'Memory', 'Disk', 'Network']} /></Later>
+      <Card title={say.performance} wide actions={<a href={href('vm', vm.uuid, 'performance')}>{say.all}</a>}>
+        <Later><Charts uuid={vm.uuid} host={false} /></Later>
       </Card>
     </div>
   );
@@ -134,13 +135,13 @@ export function Consoles({ vm }: { vm: Vm }): JSX.Element {
   const [kind, setKind] = useState('rfb');
   const all = vm.consoles.map((r) => db.console.get(r)).filter((c) => c !== undefined);
   const now = all.find((c) => c.protocol === kind) ?? all[0];
-  const role = may('http/connect_console') ? '' : 'Your role does not allow consoles.';
+  const role = denied('http/connect_console');
   if (role) return <Empty>{role}</Empty>;
-  if (!now) return <Empty>The machine is {vm.power_state.toLowerCase()}: it has no console. Start it, and the console opens here.</Empty>;
+  if (!now) return <Empty>{say.theMachineIsItHas(vm.power_state.toLowerCase())}</Empty>;
   return (
     <div>
-      <div class="segments" role="group" aria-label="Console">
-        {all.map((c) => <button type="button" key={c.uuid} aria-pressed={c === now} onClick={() => { setKind(c.protocol); }}>{c.protocol === 'rfb' ? 'Screen' : 'Serial'}</button>)}
+      <div class="segments" role="group" aria-label={say.console}>
+        {all.map((c) => <button type="button" key={c.uuid} aria-pressed={c === now} onClick={() => { setKind(c.protocol); }}>{c.protocol === 'rfb' ? say.screen : say.serial}</button>)}
       </div>
       <Later>{now.protocol === 'rfb' ? <Screen key={now.uuid} uuid={now.uuid} name={vm.name_label} alone={`/${href('screen', vm.uuid)}`} /> : <Serial key={now.uuid} uuid={now.uuid} name={vm.name_label} />}</Later>
     </div>
@@ -152,21 +153,21 @@ export function Disks({ entry: [ref, vm], brief }: { entry: Entry<Vm>; brief?: b
     .sort((a, b) => Number(a[1].userdevice) - Number(b[1].userdevice));
   const name = (b: (typeof rows)[number][1]): string => (b.empty ? '(empty)' : db.vdi.get(b.VDI)?.name_label || 'unnamed');
   const table = (
-    <Table label="Disks" keyOf={([r]) => r} rows={rows} columns={[
+    <Table label={say.disks} keyOf={([r]) => r} rows={rows} columns={[
       { head: '#', cell: ([, b]) => b.userdevice },
-      { head: 'Disk', cell: ([, b]) => name(b) },
-      { head: 'Kind', cell: ([, b]) => b.type },
-      { head: 'Size', num: true, cell: ([, b]) => (b.empty ? '' : bytes(db.vdi.get(b.VDI)?.virtual_size ?? 0)) },
+      { head: say.diskWord, cell: ([, b]) => name(b) },
+      { head: say.kind, cell: ([, b]) => b.type },
+      { head: say.size, num: true, cell: ([, b]) => (b.empty ? '' : bytes(db.vdi.get(b.VDI)?.virtual_size ?? 0)) },
       ...(brief ? [] : [
-        { head: 'Storage', cell: ([, b]: (typeof rows)[number]) => db.sr.get(db.vdi.get(b.VDI)?.SR)?.name_label ?? '' },
-        { head: 'Mode', cell: ([, b]: (typeof rows)[number]) => (b.mode === 'RO' ? 'read only' : 'read, write') },
-        { head: 'Plugged', cell: ([, b]: (typeof rows)[number]) => (b.currently_attached ? 'yes' : 'no') },
+        { head: say.storage, cell: ([, b]: (typeof rows)[number]) => db.sr.get(db.vdi.get(b.VDI)?.SR)?.name_label ?? '' },
+        { head: say.mode, cell: ([, b]: (typeof rows)[number]) => (b.mode === 'RO' ? say.readOnly : say.readWrite) },
+        { head: say.plugged, cell: ([, b]: (typeof rows)[number]) => (b.currently_attached ? 'yes' : 'no') },
         { head: '', cell: ([r, b]: (typeof rows)[number]) => <DiskActions vbd={r} type={b.type} vm={[ref, vm]} /> },
       ]),
     ]} />
   );
-  if (brief) return rows.length > 0 ? table : <Empty>No disks.</Empty>;
-  return <Card title="Disks and drives" wide actions={<Button kind="primary" why={may('VDI.create') ? '' : 'Your role does not allow VDI.create.'} onClick={() => { askDisk([ref, vm]); }}><Icon name="plus" />Add disk</Button>}>{rows.length > 0 ? table : <Empty>This machine has no disks.</Empty>}</Card>;
+  if (brief) return rows.length > 0 ? table : <Empty>{say.noDisks}</Empty>;
+  return <Card title={say.disksAndDrives} wide actions={<Button kind="primary" why={denied('VDI.create')} onClick={() => { askDisk([ref, vm]); }}><Icon name="plus" />{say.addDisk}</Button>}>{rows.length > 0 ? table : <Empty>{say.thisMachineHasNoDisks}</Empty>}</Card>;
 }
 
 function DiskActions({ vbd, type }: { vbd: Ref; type: string; vm: Entry<Vm> }): JSX.Element {
@@ -175,19 +176,19 @@ function DiskActions({ vbd, type }: { vbd: Ref; type: string; vm: Entry<Vm> }): 
   const title = `${vdi?.name_label || 'disk'}`;
   if (type === 'CD') {
     return b.empty
-      ? <Button why={whyNot('insert', 'VBD.insert', b)} onClick={() => { askIso(vbd); }}>Insert…</Button>
-      : <Button why={whyNot('eject', 'VBD.eject', b)} onClick={() => void attemptTask(`Eject ${title}`, simple('VBD.eject', 'vbd-eject', arg(vbd, `uuid=${b.uuid}`)))}>Eject</Button>;
+      ? <Button why={whyNot('insert', 'VBD.insert', b)} onClick={() => { askIso(vbd); }}>{say.insertAsk}</Button>
+      : <Button why={whyNot('eject', 'VBD.eject', b)} onClick={() => void attemptTask(say.ejectOf(title), simple('VBD.eject', 'vbd-eject', arg(vbd, `uuid=${b.uuid}`)))}>{say.eject}</Button>;
   }
   return (
-    <Menu label="Change">
+    <Menu label={say.change}>
       {b.currently_attached
-        ? <Button why={whyNot('unplug', 'VBD.unplug', b)} onClick={() => void attemptTask(`Unplug ${title}`, simple('VBD.unplug', 'vbd-unplug', arg(vbd, `uuid=${b.uuid}`)))}>Unplug</Button>
-        : <Button why={whyNot('plug', 'VBD.plug', b)} onClick={() => void attemptTask(`Plug ${title}`, simple('VBD.plug', 'vbd-plug', arg(vbd, `uuid=${b.uuid}`)))}>Plug in</Button>}
-      {vdi && <Button why={whyNot('resize', 'VDI.resize', vdi)} onClick={() => { askResize(b.VDI); }}>Grow…</Button>}
-      {vdi && <Button why={whyNot('snapshot', 'VDI.snapshot', vdi)} onClick={() => void attemptTask(`Snapshot of ${title}`, simple('VDI.snapshot', 'vdi-snapshot', arg(b.VDI, `uuid=${vdi.uuid}`)))}>Snapshot this disk</Button>}
+        ? <Button why={whyNot('unplug', 'VBD.unplug', b)} onClick={() => void attemptTask(say.unplugOf(title), simple('VBD.unplug', 'vbd-unplug', arg(vbd, `uuid=${b.uuid}`)))}>{say.unplug}</Button>
+        : <Button why={whyNot('plug', 'VBD.plug', b)} onClick={() => void attemptTask(say.plug(title), simple('VBD.plug', 'vbd-plug', arg(vbd, `uuid=${b.uuid}`)))}>{say.plugIn}</Button>}
+      {vdi && <Button why={whyNot('resize', 'VDI.resize', vdi)} onClick={() => { askResize(b.VDI); }}>{say.growAsk}</Button>}
+      {vdi && <Button why={whyNot('snapshot', 'VDI.snapshot', vdi)} onClick={() => void attemptTask(say.snapshotOf(title), simple('VDI.snapshot', 'vdi-snapshot', arg(b.VDI, `uuid=${vdi.uuid}`)))}>{say.snapshotThisDisk}</Button>}
       <hr />
-      <Button kind="danger" why={b.currently_attached ? 'Unplug it first.' : may('VBD.destroy') ? '' : 'Your role does not allow VBD.destroy.'}
-        onClick={() => { confirmThen(`Detach ${title}`, `The machine loses the disk “${title}”. The disk itself and its data stay in the storage repository.`, 'Detach', () => void attemptTask(`Detach ${title}`, simple('VBD.destroy', 'vbd-destroy', arg(vbd, `uuid=${b.uuid}`)))); }}>Detach…</Button>
+      <Button kind="danger" why={b.currently_attached ? say.unplugItFirst : denied('VBD.destroy')}
+        onClick={() => { confirmThen(say.detachOf(title), say.theMachineLosesTheDisk(title), say.detach, () => void attemptTask(say.detachOf(title), simple('VBD.destroy', 'vbd-destroy', arg(vbd, `uuid=${b.uuid}`)))); }}>{say.detachAsk}</Button>
     </Menu>
   );
 }
@@ -196,16 +197,16 @@ export function askResize(ref: Ref): void {
   const vdi = db.vdi.get(ref);
   if (!vdi) return;
   let size = bytes(vdi.virtual_size);
-  openDialog(`Grow ${vdi.name_label || 'disk'}`, (close) => (
+  openDialog(say.growOf(vdi.name_label || 'disk'), (close) => (
     <form onSubmit={(e) => {
       e.preventDefault();
       const n = parseBytes(size);
-      if (!(n > vdi.virtual_size)) { notice.value = `A disk only grows: more than ${bytes(vdi.virtual_size)}.`; return; }
+      if (!(n > vdi.virtual_size)) { notice.value = say.aDiskOnlyGrowsMore(bytes(vdi.virtual_size)); return; }
       close();
-      void attemptTask(`Grow ${vdi.name_label}`, simple('VDI.resize', 'vdi-resize', arg(ref, `uuid=${vdi.uuid}`), arg(n, `disk-size=${n}`)));
+      void attemptTask(say.growOf(vdi.name_label), simple('VDI.resize', 'vdi-resize', arg(ref, `uuid=${vdi.uuid}`), arg(n, `disk-size=${n}`)));
     }}>
-      <Field label="New size" hint={`Now ${bytes(vdi.virtual_size)}. A disk only grows; the guest's file system is grown in the guest.`}><input required defaultValue={size} onInput={(e) => { size = e.currentTarget.value; }} /></Field>
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Grow</Button></footer>
+      <Field label={say.newSize} hint={say.nowADiskOnlyGrows(bytes(vdi.virtual_size))}><input required defaultValue={size} onInput={(e) => { size = e.currentTarget.value; }} /></Field>
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="primary" type="submit">{say.grow}</Button></footer>
     </form>
   ));
 }
@@ -214,11 +215,11 @@ const isoChoices = (): Entry<{ name_label: string }>[] => [...db.vdi.all].filter
 
 function askIso(vbd: Ref): void {
   let iso = isoChoices()[0]?.[0] ?? '';
-  openDialog('Insert a disc', (close) => (
-    <form onSubmit={(e) => { e.preventDefault(); close(); void attemptTask('Insert disc', simple('VBD.insert', 'vbd-insert', arg(vbd), arg(iso))); }}>
-      <Field label="ISO image"><select onChange={(e) => { iso = e.currentTarget.value; }}>{isoChoices().map(([r, v]) => <option key={r} value={r}>{v.name_label}</option>)}</select></Field>
-      {iso === '' && <Empty>No storage repository holds an ISO image.</Empty>}
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit" why={iso === '' ? 'There is no ISO image.' : ''}>Insert</Button></footer>
+  openDialog(say.insertADisc, (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); void attemptTask(say.insertDisc, simple('VBD.insert', 'vbd-insert', arg(vbd), arg(iso))); }}>
+      <Field label={say.isoImage}><select onChange={(e) => { iso = e.currentTarget.value; }}>{isoChoices().map(([r, v]) => <option key={r} value={r}>{v.name_label}</option>)}</select></Field>
+      {iso === '' && <Empty>{say.noStorageRepositoryHolds}</Empty>}
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="primary" type="submit" why={iso === '' ? say.thereIsNoIsoImage : ''}>{say.insert}</Button></footer>
     </form>
   ));
 }
@@ -242,19 +243,19 @@ export async function addDisk(ref: Ref, o: { name: string; size: number; sr: Ref
 export const diskStores = (): Entry<{ name_label: string }>[] => srs.value.filter(([, s]) => s.content_type !== 'iso');
 
 function askDisk([ref, vm]: Entry<Vm>): void {
-  const o = { name: `${vm.name_label} disk ${vm.VBDs.length}`, size: '10 GiB', sr: [...db.pool.rows.values()][0]?.default_SR ?? diskStores()[0]?.[0] ?? '' };
-  openDialog(`Add a disk to ${vm.name_label}`, (close) => (
+  const o = { name: say.disk(vm.name_label, vm.VBDs.length), size: '10 GiB', sr: [...db.pool.rows.values()][0]?.default_SR ?? diskStores()[0]?.[0] ?? '' };
+  openDialog(say.addADiskTo(vm.name_label), (close) => (
     <form onSubmit={(e) => {
       e.preventDefault();
       const size = parseBytes(o.size);
-      if (!(size > 0)) { notice.value = 'Write a size as 10 GiB.'; return; }
+      if (!(size > 0)) { notice.value = say.writeASizeAs10; return; }
       close();
-      void attempt(`Add disk ${o.name}`, () => addDisk(ref, { ...o, size, bootable: false, plug: vm.power_state === 'Running' }));
+      void attempt(say.addDiskOf(o.name), () => addDisk(ref, { ...o, size, bootable: false, plug: vm.power_state === 'Running' }));
     }}>
-      <Field label="Name"><input required defaultValue={o.name} onInput={(e) => { o.name = e.currentTarget.value; }} /></Field>
-      <Field label="Size"><input required defaultValue={o.size} onInput={(e) => { o.size = e.currentTarget.value; }} /></Field>
-      <Field label="Storage"><select value={o.sr} onChange={(e) => { o.sr = e.currentTarget.value; }}>{diskStores().map(([r, s]) => <option key={r} value={r}>{s.name_label}</option>)}</select></Field>
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Add</Button></footer>
+      <Field label={say.name}><input required defaultValue={o.name} onInput={(e) => { o.name = e.currentTarget.value; }} /></Field>
+      <Field label={say.size}><input required defaultValue={o.size} onInput={(e) => { o.size = e.currentTarget.value; }} /></Field>
+      <Field label={say.storage}><select value={o.sr} onChange={(e) => { o.sr = e.currentTarget.value; }}>{diskStores().map(([r, s]) => <option key={r} value={r}>{s.name_label}</option>)}</select></Field>
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="primary" type="submit">{say.add}</Button></footer>
     </form>
   ));
 }
@@ -262,22 +263,22 @@ function askDisk([ref, vm]: Entry<Vm>): void {
 export function Nics({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
   const rows = vm.VIFs.map((r) => [r, db.vif.get(r)] as const).filter((e) => e[1] !== undefined).map(([r, v]) => [r, v!] as const).sort((a, b) => Number(a[1].device) - Number(b[1].device));
   return (
-    <Card title="Network interfaces" wide actions={<Button kind="primary" why={may('VIF.create') ? '' : 'Your role does not allow VIF.create.'} onClick={() => { askNic([ref, vm]); }}><Icon name="plus" />Add interface</Button>}>
-      {rows.length === 0 ? <Empty>This machine has no network interfaces.</Empty> : (
-        <Table label="Network interfaces" keyOf={([r]) => r} rows={rows} columns={[
+    <Card title={say.networkInterfaces} wide actions={<Button kind="primary" why={denied('VIF.create')} onClick={() => { askNic([ref, vm]); }}><Icon name="plus" />{say.addInterface}</Button>}>
+      {rows.length === 0 ? <Empty>{say.thisMachineHasNoNetwork}</Empty> : (
+        <Table label={say.networkInterfaces} keyOf={([r]) => r} rows={rows} columns={[
           { head: '#', cell: ([, v]) => v.device },
-          { head: 'Network', cell: ([, v]) => { const n = db.network.get(v.network); return n ? <a href={href('network', n.uuid)}>{n.name_label}</a> : ''; } },
-          { head: 'MAC', cell: ([, v]) => <code>{v.MAC}</code> },
-          { head: 'Locking', cell: ([r, v]) => (
-            <select value={v.locking_mode} aria-label={`Locking of interface ${v.device}`} disabled={!may('VIF.set_locking_mode')} onChange={(e) => { const mode = e.currentTarget.value; void attempt('Set locking', () => rpc('VIF.set_locking_mode', r, mode)); }}>
+          { head: say.network, cell: ([, v]) => { const n = db.network.get(v.network); return n ? <a href={href('network', n.uuid)}>{n.name_label}</a> : ''; } },
+          { head: say.mac, cell: ([, v]) => <code>{v.MAC}</code> },
+          { head: say.locking, cell: ([r, v]) => (
+            <select value={v.locking_mode} aria-label={say.lockingOfInterface(v.device)} disabled={!may('VIF.set_locking_mode')} onChange={(e) => { const mode = e.currentTarget.value; void attempt(say.setLocking, () => rpc('VIF.set_locking_mode', r, mode)); }}>
               {['network_default', 'unlocked', 'locked', 'disabled'].map((m) => <option key={m} value={m}>{m.replace('_', ' ')}</option>)}
             </select>) },
-          { head: 'Plugged', cell: ([, v]) => (v.currently_attached ? 'yes' : 'no') },
+          { head: say.plugged, cell: ([, v]) => (v.currently_attached ? 'yes' : 'no') },
           { head: '', cell: ([r, v]) => (
-            <Menu label="Change">
-              {v.currently_attached ? <Button why={whyNot('unplug', 'VIF.unplug', v)} onClick={() => void attemptTask(`Unplug interface ${v.device}`, simple('VIF.unplug', 'vif-unplug', arg(r, `uuid=${v.uuid}`)))}>Unplug</Button>
-                : <Button why={whyNot('plug', 'VIF.plug', v)} onClick={() => void attemptTask(`Plug interface ${v.device}`, simple('VIF.plug', 'vif-plug', arg(r, `uuid=${v.uuid}`)))}>Plug in</Button>}
-              <Button kind="danger" why={v.currently_attached ? 'Unplug it first.' : may('VIF.destroy') ? '' : 'Your role does not allow VIF.destroy.'} onClick={() => { confirmThen(`Remove interface ${v.device}`, `${vm.name_label} loses the interface with the address ${v.MAC}.`, 'Remove', () => void attemptTask(`Remove interface ${v.device}`, simple('VIF.destroy', 'vif-destroy', arg(r, `uuid=${v.uuid}`)))); }}>Remove…</Button>
+            <Menu label={say.change}>
+              {v.currently_attached ? <Button why={whyNot('unplug', 'VIF.unplug', v)} onClick={() => void attemptTask(say.unplugInterface(v.device), simple('VIF.unplug', 'vif-unplug', arg(r, `uuid=${v.uuid}`)))}>{say.unplug}</Button>
+                : <Button why={whyNot('plug', 'VIF.plug', v)} onClick={() => void attemptTask(say.plugInterface(v.device), simple('VIF.plug', 'vif-plug', arg(r, `uuid=${v.uuid}`)))}>{say.plugIn}</Button>}
+              <Button kind="danger" why={v.currently_attached ? say.unplugItFirst : denied('VIF.destroy')} onClick={() => { confirmThen(say.removeInterface(v.device), say.losesTheInterfaceWithThe(vm.name_label, v.MAC), say.remove, () => void attemptTask(say.removeInterface(v.device), simple('VIF.destroy', 'vif-destroy', arg(r, `uuid=${v.uuid}`)))); }}>{say.removeAsk}</Button>
             </Menu>) },
         ]} />)}
     </Card>
@@ -292,10 +293,10 @@ export async function addNic(ref: Ref, network: Ref, plug: boolean): Promise<voi
 
 function askNic([ref, vm]: Entry<Vm>): void {
   let network = networks.value[0]?.[0] ?? '';
-  openDialog(`Add an interface to ${vm.name_label}`, (close) => (
-    <form onSubmit={(e) => { e.preventDefault(); close(); void attempt('Add interface', () => addNic(ref, network, vm.power_state === 'Running')); }}>
-      <Field label="Network"><select onChange={(e) => { network = e.currentTarget.value; }}>{networks.value.map(([r, n]) => <option key={r} value={r}>{n.name_label}</option>)}</select></Field>
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Add</Button></footer>
+  openDialog(say.addAnInterfaceTo(vm.name_label), (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); void attempt(say.addInterface, () => addNic(ref, network, vm.power_state === 'Running')); }}>
+      <Field label={say.network}><select onChange={(e) => { network = e.currentTarget.value; }}>{networks.value.map(([r, n]) => <option key={r} value={r}>{n.name_label}</option>)}</select></Field>
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="primary" type="submit">{say.add}</Button></footer>
     </form>
   ));
 }
@@ -318,62 +319,62 @@ export function snapshotTree(snaps: Entry<Vm>[], currentParent: Ref): { roots: N
 export function Snapshots({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
   const snaps = vm.snapshots.map((r) => [r, db.vm.get(r)] as const).filter((e) => e[1] !== undefined) as Entry<Vm>[];
   const { roots, hereAtRoot } = snapshotTree(snaps, vm.parent);
-  const here = <li class="here"><span class="node">Now</span></li>;
+  const here = <li class="here"><span class="node">{say.now}</span></li>;
   const node = (n: Node): JSX.Element => (
     <li key={n.ref}>
       <div class="node">
         <strong>{n.snap.name_label}</strong> <time title={when(n.snap.snapshot_time)}>{ago(n.snap.snapshot_time)}</time>
-        <Button label={`Revert to ${n.snap.name_label}`} why={whyNot('revert', 'VM.revert', n.snap)} onClick={() => { confirmThen(`Revert to ${n.snap.name_label}`, `${vm.name_label} gets the disks and settings that it had ${when(n.snap.snapshot_time)}. What it did since is lost, unless you take a snapshot of it first.`, 'Revert', () => void attemptTask(`Revert ${vm.name_label}`, simple('VM.revert', 'snapshot-revert', arg(n.ref, `snapshot-uuid=${n.snap.uuid}`))), simple('VM.revert', 'snapshot-revert', arg(n.ref, `snapshot-uuid=${n.snap.uuid}`))); }}>Revert…</Button>
-        <Button why={whyNot('clone', 'VM.clone', n.snap)} onClick={() => { askName(`New machine of ${n.snap.name_label}`, `${n.snap.name_label} clone`, 'Clone', (name) => simple('VM.clone', 'vm-clone', arg(n.ref, `vm=${n.snap.uuid}`), arg(name, `new-name-label=${name}`))); }}>Clone…</Button>
-        <Button kind="danger" label={`Delete ${n.snap.name_label}`} why={whyNot('destroy', 'VM.destroy', n.snap)} onClick={() => { askDestroySnapshot([n.ref, n.snap]); }}>Delete…</Button>
+        <Button label={say.revertTo(n.snap.name_label)} why={whyNot('revert', 'VM.revert', n.snap)} onClick={() => { confirmThen(say.revertTo(n.snap.name_label), say.getsTheDisksAndSettings(vm.name_label, when(n.snap.snapshot_time)), say.revert, () => void attemptTask(say.revertOf(vm.name_label), simple('VM.revert', 'snapshot-revert', arg(n.ref, `snapshot-uuid=${n.snap.uuid}`))), simple('VM.revert', 'snapshot-revert', arg(n.ref, `snapshot-uuid=${n.snap.uuid}`))); }}>{say.revertAsk}</Button>
+        <Button why={whyNot('clone', 'VM.clone', n.snap)} onClick={() => { askName(say.newMachineOf(n.snap.name_label), `${n.snap.name_label} clone`, say.clone, (name) => simple('VM.clone', 'vm-clone', arg(n.ref, `vm=${n.snap.uuid}`), arg(name, `new-name-label=${name}`))); }}>{say.cloneAsk}</Button>
+        <Button kind="danger" label={say.deleteOf(n.snap.name_label)} why={whyNot('destroy', 'VM.destroy', n.snap)} onClick={() => { askDestroySnapshot([n.ref, n.snap]); }}>{say.deleteAsk}</Button>
       </div>
       {(n.children.length > 0 || n.here) && <ul>{n.children.map(node)}{n.here && here}</ul>}
     </li>
   );
   return (
-    <Card title="Snapshots" wide actions={<Button kind="primary" why={whyNot('snapshot', 'VM.snapshot', vm)} onClick={() => { askSnapshot([ref, vm]); }}><Icon name="plus" />Take snapshot</Button>}>
-      {snaps.length === 0 ? <Empty>No snapshots yet. A snapshot of a running machine takes a moment and does not stop it.</Empty> : <ul class="snapshots">{roots.map(node)}{hereAtRoot && here}</ul>}
+    <Card title={say.snapshots} wide actions={<Button kind="primary" why={whyNot('snapshot', 'VM.snapshot', vm)} onClick={() => { askSnapshot([ref, vm]); }}><Icon name="plus" />{say.takeSnapshot}</Button>}>
+      {snaps.length === 0 ? <Empty>{say.noSnapshotsYetASnapshot}</Empty> : <ul class="snapshots">{roots.map(node)}{hereAtRoot && here}</ul>}
     </Card>
   );
 }
 
 function askDestroySnapshot([ref, snap]: Entry<Vm>): void {
   const disks = ownDisks(snap);
-  confirmThen(`Delete the snapshot ${snap.name_label}`, 'The state that it holds can no longer be gone back to. The machine itself is not touched.', 'Delete', () => void attempt(`Delete ${snap.name_label}`, async () => {
-    await runTask(`Delete ${snap.name_label}`, simple('VM.destroy', 'snapshot-destroy', arg(ref, `snapshot-uuid=${snap.uuid}`)));
-    for (const [vdi, name] of disks) await runTask(`Delete disk ${name}`, simple('VDI.destroy', 'vdi-destroy', arg(vdi)));
+  confirmThen(say.deleteTheSnapshot(snap.name_label), say.theStateThatItHolds, 'Delete', () => void attempt(say.deleteOf(snap.name_label), async () => {
+    await runTask(say.deleteOf(snap.name_label), simple('VM.destroy', 'snapshot-destroy', arg(ref, `snapshot-uuid=${snap.uuid}`)));
+    for (const [vdi, name] of disks) await runTask(say.deleteDisk(name), simple('VDI.destroy', 'vdi-destroy', arg(vdi)));
   }));
 }
 
 export function Settings({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Element {
-  const halted = vm.power_state === 'Halted' ? '' : 'Shut the machine down first.';
-  const set = (title: string, work: () => Promise<unknown>): void => { void attempt(title, work).then((ok) => { if (ok) notice.value = 'Saved.'; }); };
+  const halted = vm.power_state === 'Halted' ? '' : say.shutTheMachineDownFirst;
+  const set = (title: string, work: () => Promise<unknown>): void => { void attempt(title, work).then((ok) => { if (ok) notice.value = say.saved; }); };
   const text = (label: string, value: string, method: string, make: (v: string) => unknown[], hint?: string): JSX.Element => (
     <Field label={label} {...(hint ? { hint } : {})}><input key={value} defaultValue={value} disabled={!may(method)} onChange={(e) => { const v = e.currentTarget.value; set(label, () => rpc(method, ref, ...make(v))); }} /></Field>
   );
   return (
     <div class="cards">
-      <Card title="Name">
-        {text('Name', vm.name_label, 'VM.set_name_label', (v) => [v])}
-        {text('Description', vm.name_description, 'VM.set_name_description', (v) => [v])}
-        {text('Tags', vm.tags.join(', '), 'VM.set_tags', (v) => [v.split(',').map((t) => t.trim()).filter(Boolean)], 'Separated by commas')}
-        {text('Folder', vm.other_config['folder'] ?? '', 'VM.set_other_config', (v) => [{ ...vm.other_config, folder: v }], 'As /production/web')}
+      <Card title={say.name}>
+        {text(say.name, vm.name_label, 'VM.set_name_label', (v) => [v])}
+        {text(say.description, vm.name_description, 'VM.set_name_description', (v) => [v])}
+        {text(say.tags, vm.tags.join(', '), 'VM.set_tags', (v) => [v.split(',').map((t) => t.trim()).filter(Boolean)], say.separatedByCommas)}
+        {text(say.folder, vm.other_config['folder'] ?? '', 'VM.set_other_config', (v) => [{ ...vm.other_config, folder: v }], say.asProductionWeb)}
       </Card>
-      <Card title="Processor and memory">
-        <Field label="Virtual CPUs" {...(halted ? { hint: halted } : {})}><input type="number" min={1} max={64} key={vm.VCPUs_max} defaultValue={String(vm.VCPUs_max)} disabled={halted !== '' || !may('VM.set_VCPUs_max')} onChange={(e) => { const n = Number(e.currentTarget.value); set('Virtual CPUs', () => setCpus(ref, vm, n)); }} /></Field>
-        <Field label="Memory" {...(halted ? { hint: halted } : {})}><input key={vm.memory_static_max} defaultValue={bytes(vm.memory_static_max)} disabled={halted !== '' || !may('VM.set_memory_limits')} onChange={(e) => { const n = parseBytes(e.currentTarget.value); set('Memory', () => setMemory(ref, vm, n)); }} /></Field>
+      <Card title={say.processorAndMemory}>
+        <Field label={say.virtualCpus} {...(halted ? { hint: halted } : {})}><input type="number" min={1} max={64} key={vm.VCPUs_max} defaultValue={String(vm.VCPUs_max)} disabled={halted !== '' || !may('VM.set_VCPUs_max')} onChange={(e) => { const n = Number(e.currentTarget.value); set(say.virtualCpus, () => setCpus(ref, vm, n)); }} /></Field>
+        <Field label={say.memory} {...(halted ? { hint: halted } : {})}><input key={vm.memory_static_max} defaultValue={bytes(vm.memory_static_max)} disabled={halted !== '' || !may('VM.set_memory_limits')} onChange={(e) => { const n = parseBytes(e.currentTarget.value); set(say.memory, () => setMemory(ref, vm, n)); }} /></Field>
       </Card>
-      <Card title="Start">
-        <Field label="Boot order" hint="c: disk, d: CD, n: network"><input key={vm.HVM_boot_params['order']} defaultValue={vm.HVM_boot_params['order'] ?? ''} pattern="[cdn]*" disabled={!may('VM.set_HVM_boot_params')} onChange={(e) => { const order = e.currentTarget.value; set('Boot order', () => rpc('VM.set_HVM_boot_params', ref, { ...vm.HVM_boot_params, order })); }} /></Field>
-        <Field label="Firmware"><select value={vm.HVM_boot_params['firmware'] ?? 'bios'} disabled={halted !== '' || !may('VM.set_HVM_boot_params')} onChange={(e) => { const firmware = e.currentTarget.value; set('Firmware', () => rpc('VM.set_HVM_boot_params', ref, { ...vm.HVM_boot_params, firmware })); }}><option value="bios">BIOS</option><option value="uefi">UEFI</option></select></Field>
-        <label class="check"><input type="checkbox" checked={vm.other_config['auto_poweron'] === 'true'} disabled={!may('VM.set_other_config')} onChange={(e) => { const on = e.currentTarget.checked; set('Start with the host', () => rpc('VM.set_other_config', ref, { ...vm.other_config, auto_poweron: String(on) })); }} /> Start with the host</label>
+      <Card title={say.start}>
+        <Field label={say.bootOrder} hint={say.cDiskDCdN}><input key={vm.HVM_boot_params['order']} defaultValue={vm.HVM_boot_params['order'] ?? ''} pattern="[cdn]*" disabled={!may('VM.set_HVM_boot_params')} onChange={(e) => { const order = e.currentTarget.value; set(say.bootOrder, () => rpc('VM.set_HVM_boot_params', ref, { ...vm.HVM_boot_params, order })); }} /></Field>
+        <Field label={say.firmware}><select value={vm.HVM_boot_params['firmware'] ?? 'bios'} disabled={halted !== '' || !may('VM.set_HVM_boot_params')} onChange={(e) => { const firmware = e.currentTarget.value; set(say.firmware, () => rpc('VM.set_HVM_boot_params', ref, { ...vm.HVM_boot_params, firmware })); }}><option value="bios">{say.bios}</option><option value="uefi">{say.uefi}</option></select></Field>
+        <label class="check"><input type="checkbox" checked={vm.other_config['auto_poweron'] === 'true'} disabled={!may('VM.set_other_config')} onChange={(e) => { const on = e.currentTarget.checked; set(say.startWithTheHost, () => rpc('VM.set_other_config', ref, { ...vm.other_config, auto_poweron: String(on) })); }} /> {say.startWithTheHost}</label>
       </Card>
-      <Card title="Custom fields">
-        <Table label="Custom fields" keyOf={([k]) => k} rows={Object.entries(vm.other_config)} columns={[
-          { head: 'Key', cell: ([k]) => <code>{k}</code> }, { head: 'Value', cell: ([, v]) => v },
-          { head: '', cell: ([k]) => <Button kind="quiet" label={`Remove ${k}`} why={may('VM.remove_from_other_config') ? '' : 'Your role does not allow VM.remove_from_other_config.'} onClick={() => { set(k, () => rpc('VM.remove_from_other_config', ref, k)); }}><Icon name="close" /></Button> },
+      <Card title={say.customFields}>
+        <Table label={say.customFields} keyOf={([k]) => k} rows={Object.entries(vm.other_config)} columns={[
+          { head: say.key, cell: ([k]) => <code>{k}</code> }, { head: say.value, cell: ([, v]) => v },
+          { head: '', cell: ([k]) => <Button kind="quiet" label={say.removeOf(k)} why={denied('VM.remove_from_other_config')} onClick={() => { set(k, () => rpc('VM.remove_from_other_config', ref, k)); }}><Icon name="close" /></Button> },
         ]} />
-        <p><Button why={may('VM.add_to_other_config') ? '' : 'Your role does not allow VM.add_to_other_config.'} onClick={() => { askCustomField([ref, vm]); }}><Icon name="plus" />Add field…</Button></p>
+        <p><Button why={denied('VM.add_to_other_config')} onClick={() => { askCustomField([ref, vm]); }}><Icon name="plus" />{say.addFieldAsk}</Button></p>
       </Card>
     </div>
   );
@@ -381,11 +382,11 @@ export function Settings({ entry: [ref, vm] }: { entry: Entry<Vm> }): JSX.Elemen
 
 function askCustomField([ref, vm]: Entry<Vm>): void {
   let key = '', value = '';
-  openDialog(`A custom field of ${vm.name_label}`, (close) => (
-    <form onSubmit={(e) => { e.preventDefault(); close(); void attempt(`Custom field ${key}`, () => rpc('VM.add_to_other_config', ref, key, value)); }}>
-      <Field label="Key"><input required onInput={(e) => { key = e.currentTarget.value; }} /></Field>
-      <Field label="Value"><input onInput={(e) => { value = e.currentTarget.value; }} /></Field>
-      <footer><Button kind="quiet" onClick={close}>Cancel</Button><Button kind="primary" type="submit">Add</Button></footer>
+  openDialog(say.aCustomFieldOf(vm.name_label), (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); void attempt(say.customField(key), () => rpc('VM.add_to_other_config', ref, key, value)); }}>
+      <Field label={say.key}><input required onInput={(e) => { key = e.currentTarget.value; }} /></Field>
+      <Field label={say.value}><input onInput={(e) => { value = e.currentTarget.value; }} /></Field>
+      <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="primary" type="submit">{say.add}</Button></footer>
     </form>
   ));
 }
@@ -403,7 +404,7 @@ function Performance({ vm }: { vm: Vm }): JSX.Element {
   const with_ = vms.value.find(([, v]) => v.uuid === other);
   return (
     <div>
-      <div class="compare"><Field label="Compare with"><select value={other} onChange={(e) => { setOther(e.currentTarget.value); }}><option value="">(nothing)</option>{vms.value.filter(([, v]) => v.uuid !== vm.uuid).slice(0, 500).map(([r, v]) => <option key={r} value={v.uuid}>{v.name_label}</option>)}</select></Field></div>
+      <div class="compare"><Field label={say.compareWith}><select value={other} onChange={(e) => { setOther(e.currentTarget.value); }}><option value="">{say.nothing}</option>{vms.value.filter(([, v]) => v.uuid !== vm.uuid).slice(0, 500).map(([r, v]) => <option key={r} value={v.uuid}>{v.name_label}</option>)}</select></Field></div>
       {with_ ? <div class="sides"><section aria-label={vm.name_label}><h2>{vm.name_label}</h2><Later><Charts uuid={vm.uuid} host={false} /></Later></section><section aria-label={with_[1].name_label}><h2>{with_[1].name_label}</h2><Later><Charts key={other} uuid={other} host={false} /></Later></section></div>
         : <Later><Charts uuid={vm.uuid} host={false} /></Later>}
     </div>
@@ -411,10 +412,10 @@ function Performance({ vm }: { vm: Vm }): JSX.Element {
 }
 
 export function Access(): JSX.Element {
-  return <Card title="Access" wide><p>Roles are given for the whole pool: users, groups and tokens are on the <a href={href('access')}>users page</a>. A token can be limited to single objects.</p></Card>;
+  return <Card title={say.access} wide><p>{say.rolesAreGivenForThe}<a href={href('access')}>{say.usersPage}</a>{say.aTokenCanBeLimited}</p></Card>;
 }
 
-export const VM_TABS: [string, string][] = [['overview', 'Overview'], ['console', 'Console'], ['performance', 'Performance'], ['disks', 'Disks'], ['network', 'Network'], ['snapshots', 'Snapshots'], ['history', 'History'], ['settings', 'Settings'], ['access', 'Access']];
+export const VM_TABS: [string, string][] = [['overview', say.overview], ['console', say.console], ['performance', say.performance], ['disks', say.disks], ['network', say.network], ['snapshots', say.snapshots], ['history', say.history], ['settings', say.settings], ['access', say.access]];
 
 export function VmPage({ entry, tab }: { entry: Entry<Vm>; tab: string }): JSX.Element {
   const vm = entry[1];
@@ -434,6 +435,6 @@ export function VmPage({ entry, tab }: { entry: Entry<Vm>; tab: string }): JSX.E
 /** A console alone in its window. */
 export function ScreenWindow({ vm }: { vm: Vm }): JSX.Element {
   const c = vm.consoles.map((r) => db.console.get(r)).find((x) => x?.protocol === 'rfb');
-  return c ? <Later><Screen uuid={c.uuid} name={vm.name_label} /></Later> : <Empty>{vm.name_label} is {vm.power_state.toLowerCase()}.</Empty>;
+  return c ? <Later><Screen uuid={c.uuid} name={vm.name_label} /></Later> : <Empty>{say.is(vm.name_label, vm.power_state.toLowerCase())}</Empty>;
 }
 
