@@ -17,7 +17,6 @@
 #include "ops/host_ctx.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 
 #define ROLES   (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR)
 #define CHUNK   ((size_t)64 * 1024)
@@ -211,7 +210,7 @@ static void answer(struct exchange *x, struct auth *a, bool json, int64_t since_
         task_end(&a->task, "", &err);
 }
 
-static void get(struct exchange *x)
+void http_audit_get(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
@@ -230,14 +229,4 @@ static void get(struct exchange *x)
     } else {
         answer(x, &a, str_eq(format, "json"), since_us);
     }
-}
-
-void http_audit_get(struct exchange *x)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    get(x);
-    pool_blocked_end();
 }

@@ -10,7 +10,6 @@
 #include "ops/blob.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 #include "seraid/upload.h"
 
 #define STALL_US (60 * US_PER_SEC)
@@ -67,7 +66,7 @@ static void send_contents(struct exchange *x, const struct blob_file *f)
     }
 }
 
-static void get(struct exchange *x)
+void http_blob_get(struct exchange *x)
 {
     AUTO(err_done) struct err err = { 0 };
     AUTO(blob_file_done) struct blob_file file = { .fd = -1 };
@@ -90,7 +89,7 @@ static void get(struct exchange *x)
 
 /* Put */
 
-static void put(struct exchange *x)
+void http_blob_put(struct exchange *x)
 {
     AUTO(err_done) struct err err = { 0 };
     struct auth auth = { 0 };
@@ -108,24 +107,4 @@ static void put(struct exchange *x)
         upload_end(&upload, &auth, "PUT /blob", "", &err);
     }
     auth_done(&auth);
-}
-
-static void blocked(struct exchange *x, serve_fn fn)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    fn(x);
-    pool_blocked_end();
-}
-
-void http_blob_get(struct exchange *x)
-{
-    blocked(x, get);
-}
-
-void http_blob_put(struct exchange *x)
-{
-    blocked(x, put);
 }

@@ -9,7 +9,6 @@
 #include "ops/ops.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 #include "wire/ws.h"
 
 #define OPEN_US (10 * US_PER_SEC)
@@ -70,19 +69,9 @@ static void run(struct exchange *x, bool websocket)
         log_debug("console closed: the daemon stops");
 }
 
-static void run_blocked(struct exchange *x, bool websocket)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    run(x, websocket);
-    pool_blocked_end();
-}
-
 void http_console_connect(struct exchange *x)
 {
-    run_blocked(x, false);
+    run(x, false);
 }
 
 void http_console_websocket(struct exchange *x)
@@ -91,5 +80,5 @@ void http_console_websocket(struct exchange *x)
         serve_text(x, 400, NULL, "A console is opened by CONNECT or by a WebSocket.");
         return;
     }
-    run_blocked(x, true);
+    run(x, true);
 }

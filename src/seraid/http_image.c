@@ -19,7 +19,6 @@
 #include "ops/storage.h"
 #include "ops/vdi_transfer.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 #include "seraid/upload.h"
 
 #define CHUNK ((size_t)1 << 20)
@@ -362,16 +361,11 @@ static void run(struct exchange *x, void (*fn)(struct image *m))
 {
     struct image m = { .x = x, .fd = -1, .sr_ref = REF_NULL };
 
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
     if (auth_begin(x, ROLES, "http/put_import_image", &m.auth) == 0) {
         fn(&m);
         auth_done(&m.auth);
     }
     image_done(&m);
-    pool_blocked_end();
 }
 
 void http_image_put(struct exchange *x)

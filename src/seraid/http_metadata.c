@@ -9,7 +9,6 @@
 #include "ops/ova.h"
 #include "seraid/gate.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 #include "seraid/upload.h"
 
 #define ROLES (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN | ROLE_VM_ADMIN)
@@ -36,7 +35,7 @@ static int choice_of(struct exchange *x, struct ova_choice *c, char **vm_out,
                : -1;
 }
 
-static void export(struct exchange *x)
+void http_metadata_export(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
@@ -77,7 +76,7 @@ static int may(const struct class_def *cls, const struct session *s, const void 
     return rbac_check_record(s, (enum class_id)cls->id, rec, err);
 }
 
-static void import(struct exchange *x)
+void http_metadata_import(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
@@ -108,24 +107,4 @@ static void import(struct exchange *x)
     enc_array_end(&result, ENC_XML);
     upload_end(&u, &a, "import of metadata", buf_str(&result), &err);
     free(made.v);
-}
-
-static void blocked(struct exchange *x, serve_fn fn)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    fn(x);
-    pool_blocked_end();
-}
-
-void http_metadata_export(struct exchange *x)
-{
-    blocked(x, export);
-}
-
-void http_metadata_import(struct exchange *x)
-{
-    blocked(x, import);
 }

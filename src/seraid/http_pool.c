@@ -8,23 +8,12 @@
 #include "ops/dbxml.h"
 #include "ops/message_xml.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 #include "seraid/upload.h"
 
 #define READERS                                                                 \
     (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN | ROLE_VM_ADMIN \
      | ROLE_VM_OPERATOR | ROLE_READ_ONLY)
 #define WRITERS (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN)
-
-static void blocked(struct exchange *x, serve_fn fn)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    fn(x);
-    pool_blocked_end();
-}
 
 static void answer_xml(struct exchange *x, const struct auth *a, const struct buf *text)
 {
@@ -49,7 +38,7 @@ static int bool_arg(struct exchange *x, const char *name, bool *out, struct err 
 
 /* The database */
 
-static void get_dump(struct exchange *x)
+void http_pool_get_dump(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(buf_done) struct buf text = BUF_INIT(0);
@@ -66,7 +55,7 @@ static void get_dump(struct exchange *x)
     explicit_bzero(text.data, text.len);
 }
 
-static void put_dump(struct exchange *x)
+void http_pool_put_dump(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
@@ -87,16 +76,6 @@ static void put_dump(struct exchange *x)
     upload_end(&u, &a, dry_run ? "judging a database" : "restoring the database", "", &err);
 }
 
-void http_pool_get_dump(struct exchange *x)
-{
-    blocked(x, get_dump);
-}
-
-void http_pool_put_dump(struct exchange *x)
-{
-    blocked(x, put_dump);
-}
-
 /* Messages */
 
 /* cls and uuid; both absent: of all. */
@@ -107,7 +86,7 @@ static int about_arg(struct exchange *x, struct message_about *out, struct err *
     return message_about(cls, uuid, out, err);
 }
 
-static void get_messages(struct exchange *x)
+void http_pool_get_messages(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(buf_done) struct buf text = BUF_INIT(0);
@@ -124,7 +103,7 @@ static void get_messages(struct exchange *x)
     answer_xml(x, &a, &text);
 }
 
-static void put_messages(struct exchange *x)
+void http_pool_put_messages(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
@@ -145,14 +124,4 @@ static void put_messages(struct exchange *x)
     call = upload_call(x, &a, CALL_MESSAGE_CREATE);
     IGNORE(message_xml_read(&call, &about, upload_read, &u, &err)); /* the task tells */
     upload_end(&u, &a, "taking over messages", "", &err);
-}
-
-void http_pool_get_messages(struct exchange *x)
-{
-    blocked(x, get_messages);
-}
-
-void http_pool_put_messages(struct exchange *x)
-{
-    blocked(x, put_messages);
 }

@@ -8,7 +8,6 @@
 #include "ops/report.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 
 #define STALL_US (60 * US_PER_SEC)
 #define ROLES                                                                   \
@@ -54,7 +53,7 @@ static void send_bundle(struct exchange *x, const char *list, enum report_format
     x->close = x->close || x->req->minor == 0;
 }
 
-static void get(struct exchange *x)
+void http_status_get(struct exchange *x)
 {
     AUTO(free_str)
     char *list = http_arg(x->req, "entries"), *output = http_arg(x->req, "output");
@@ -76,14 +75,4 @@ static void get(struct exchange *x)
                  err.params[0]);
     if (a.has_task)
         task_end(&a.task, "", &err);
-}
-
-void http_status_get(struct exchange *x)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    get(x);
-    pool_blocked_end();
 }

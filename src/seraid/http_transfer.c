@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /export_raw_vdi (vdi, format, base) and PUT /import_raw_vdi (vdi or sr_id, format): contents of disks. Runs on a
- * worker, which is declared blocked throughout. */
+ * worker, declared blocked. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "ops/vdi_transfer.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 #include "seraid/upload.h"
 
 #define STALL_US (60 * US_PER_SEC) /* no byte for so long: the client is gone */
@@ -83,6 +82,17 @@ static void import(struct import *m)
         IGNORE(vdi_import(&call, &m->vdi, &m->how, &err));
     enc_ref(&result, ENC_XML, &m->vdi);
     upload_end(&u, &m->auth, "import of a disk", buf_str(&result), &err);
+}
+
+void http_transfer_import_raw(struct exchange *x)
+{
+    struct import m = { .x = x };
+
+    if (auth_begin(x, ROLES, "http/put_import_raw_vdi", &m.auth) != 0)
+        return;
+    import(&m);
+    auth_done(&m.auth);
+    free(m.format);
 }
 
 /* Export */
@@ -202,39 +212,12 @@ static void export(struct export *e)
         send_export(e, name);
 }
 
-/* Both */
-
-static void run(struct exchange *x, bool in)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    if (in) {
-        struct import m = { .x = x };
-
-        if (auth_begin(x, ROLES, "http/put_import_raw_vdi", &m.auth) == 0) {
-            import(&m);
-            auth_done(&m.auth);
-            free(m.format);
-        }
-    } else {
-        struct export e = { .x = x };
-
-        if (auth_begin(x, ROLES, "http/get_export_raw_vdi", &e.auth) == 0) {
-            export(&e);
-            auth_done(&e.auth);
-        }
-    }
-    pool_blocked_end();
-}
-
-void http_transfer_import_raw(struct exchange *x)
-{
-    run(x, true);
-}
-
 void http_transfer_export_raw(struct exchange *x)
 {
-    run(x, false);
+    struct export e = { .x = x };
+
+    if (auth_begin(x, ROLES, "http/get_export_raw_vdi", &e.auth) != 0)
+        return;
+    export(&e);
+    auth_done(&e.auth);
 }

@@ -10,7 +10,6 @@
 #include "ops/xva.h"
 #include "seraid/gate.h"
 #include "seraid/handlers.h"
-#include "seraid/pool.h"
 #include "seraid/upload.h"
 
 #define STALL_US (60 * US_PER_SEC)
@@ -128,7 +127,7 @@ static void send_export(struct export *e)
         task_end(&e->auth.task, "", &err);
 }
 
-static void export(struct exchange *x)
+void http_xva_export(struct exchange *x)
 {
     struct export e = { .x = x };
     AUTO(err_done) struct err err = { 0 };
@@ -208,7 +207,7 @@ static void import_authorized(struct exchange *x, struct auth *a)
     free(made.v);
 }
 
-static void import(struct exchange *x)
+void http_xva_import(struct exchange *x)
 {
     struct auth a = { 0 };
 
@@ -216,24 +215,4 @@ static void import(struct exchange *x)
         return;
     import_authorized(x, &a);
     auth_done(&a);
-}
-
-static void blocked(struct exchange *x, serve_fn fn)
-{
-    if (!pool_blocked_begin()) {
-        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
-        return;
-    }
-    fn(x);
-    pool_blocked_end();
-}
-
-void http_xva_export(struct exchange *x)
-{
-    blocked(x, export);
-}
-
-void http_xva_import(struct exchange *x)
-{
-    blocked(x, import);
 }

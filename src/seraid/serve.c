@@ -13,6 +13,7 @@
 #include "seraid/fair.h"
 #include "seraid/handlers.h"
 #include "seraid/origin.h"
+#include "seraid/pool.h"
 
 #define LINGER_BYTES (1024 * 1024)
 #define LINGER_US    US_PER_SEC
@@ -21,41 +22,43 @@ struct route {
     enum http_method method;
     const char *prefix;
     serve_fn fn;
+    bool
+        waits; /* for the client, a guest or storage: its worker is declared blocked throughout */
 };
 
 /* The longest prefix of the path wins, so that "/import_raw_vdi/" is "/import_raw_vdi". */
 static const struct route routes[] = {
-    { HTTP_POST, "/", http_rpc_post },
-    { HTTP_POST, "/cli", http_cli_post },
-    { HTTP_POST, "/web/login", http_session_login },
-    { HTTP_POST, "/web/logout", http_session_logout },
-    { HTTP_GET, "/web/session", http_session_get },
-    { HTTP_GET, "/audit_log", http_audit_get },
-    { HTTP_GET, "/blob", http_blob_get },
-    { HTTP_PUT, "/blob", http_blob_put },
-    { HTTP_GET, "/export", http_xva_export },
-    { HTTP_PUT, "/import", http_xva_import },
-    { HTTP_PUT, "/import_image", http_image_put },
-    { HTTP_HEAD, "/import_image", http_image_head },
-    { HTTP_GET, "/import_image", http_image_head },
-    { HTTP_GET, "/export_raw_vdi", http_transfer_export_raw },
-    { HTTP_PUT, "/import_raw_vdi", http_transfer_import_raw },
-    { HTTP_CONNECT, "/console", http_console_connect },
-    { HTTP_GET, "/console", http_console_websocket },
-    { HTTP_GET, "/rrd_updates", http_rrd_updates },
-    { HTTP_GET, "/host_rrd", http_rrd_host },
-    { HTTP_GET, "/vm_rrd", http_rrd_vm },
-    { HTTP_GET, "/sr_rrd", http_rrd_sr },
-    { HTTP_GET, "/export_metadata", http_metadata_export },
-    { HTTP_PUT, "/import_metadata", http_metadata_import },
-    { HTTP_GET, "/system-status", http_status_get },
-    { HTTP_GET, "/pool/xmldbdump", http_pool_get_dump },
-    { HTTP_PUT, "/pool/xmldbdump", http_pool_put_dump },
-    { HTTP_GET, "/messages", http_pool_get_messages },
-    { HTTP_PUT, "/messages", http_pool_put_messages },
-    { HTTP_GET, "/metrics", http_metrics_get },
-    { HTTP_GET, "/", http_web_get },
-    { HTTP_HEAD, "/", http_web_get },
+    { HTTP_POST, "/", http_rpc_post, false },
+    { HTTP_POST, "/cli", http_cli_post, false },
+    { HTTP_POST, "/web/login", http_session_login, false },
+    { HTTP_POST, "/web/logout", http_session_logout, false },
+    { HTTP_GET, "/web/session", http_session_get, false },
+    { HTTP_GET, "/audit_log", http_audit_get, true },
+    { HTTP_GET, "/blob", http_blob_get, true },
+    { HTTP_PUT, "/blob", http_blob_put, true },
+    { HTTP_GET, "/export", http_xva_export, true },
+    { HTTP_PUT, "/import", http_xva_import, true },
+    { HTTP_PUT, "/import_image", http_image_put, true },
+    { HTTP_HEAD, "/import_image", http_image_head, true },
+    { HTTP_GET, "/import_image", http_image_head, true },
+    { HTTP_GET, "/export_raw_vdi", http_transfer_export_raw, true },
+    { HTTP_PUT, "/import_raw_vdi", http_transfer_import_raw, true },
+    { HTTP_CONNECT, "/console", http_console_connect, true },
+    { HTTP_GET, "/console", http_console_websocket, true },
+    { HTTP_GET, "/rrd_updates", http_rrd_updates, false },
+    { HTTP_GET, "/host_rrd", http_rrd_host, false },
+    { HTTP_GET, "/vm_rrd", http_rrd_vm, false },
+    { HTTP_GET, "/sr_rrd", http_rrd_sr, false },
+    { HTTP_GET, "/export_metadata", http_metadata_export, true },
+    { HTTP_PUT, "/import_metadata", http_metadata_import, true },
+    { HTTP_GET, "/system-status", http_status_get, true },
+    { HTTP_GET, "/pool/xmldbdump", http_pool_get_dump, true },
+    { HTTP_PUT, "/pool/xmldbdump", http_pool_put_dump, true },
+    { HTTP_GET, "/messages", http_pool_get_messages, true },
+    { HTTP_PUT, "/messages", http_pool_put_messages, true },
+    { HTTP_GET, "/metrics", http_metrics_get, false },
+    { HTTP_GET, "/", http_web_get, false },
+    { HTTP_HEAD, "/", http_web_get, false },
 };
 
 static struct tls_server *server_tls; /* set before the first connection */
@@ -148,6 +151,17 @@ static void answer_options(struct exchange *x)
                         "Access-Control-Max-Age: 86400\r\n" });
 }
 
+static void run(const struct route *r, struct exchange *x)
+{
+    if (r->waits && !pool_blocked_begin()) {
+        serve_text(x, 503, "Retry-After: 5\r\n", NULL);
+        return;
+    }
+    r->fn(x);
+    if (r->waits)
+        pool_blocked_end();
+}
+
 static void route(struct exchange *x)
 {
     const struct route *r = find_route(x->req);
@@ -155,7 +169,7 @@ static void route(struct exchange *x)
     if (origin_refused(x->req))
         serve_text(x, 403, NULL, "This request comes from a page of another site.");
     else if (r)
-        r->fn(x);
+        run(r, x);
     else if (x->req->method == HTTP_OPTIONS)
         answer_options(x);
     else if (x->req->method == HTTP_DELETE || x->req->method == HTTP_OTHER)
