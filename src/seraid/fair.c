@@ -14,10 +14,10 @@
 #include "base/lock.h"
 #include "base/mem.h"
 
-#define FULL_US     (100 * US_PER_MS) /* may be used at once */
-#define DEBT_MAX_US (500 * US_PER_MS)
+#define SHARE       8 /* of the machine: within it one finds a processor free */
+#define FULL_US     (20 * US_PER_MS) /* may be used at once */
 #define REST_MAX_US US_PER_SEC
-#define ACTIVE_US   US_PER_SEC /* who called so lately is still there */
+#define ACTIVE_US   (200 * US_PER_MS) /* who called so lately is still there */
 #define CALLERS_MAX 1024
 #define KEY_MAX     128
 
@@ -38,9 +38,9 @@ static int64_t processors GUARDED_BY(lock);          /* 0: not yet known */
 
 static int64_t filled(const struct caller *c, int64_t now_us) REQUIRES(lock)
 {
-    int64_t us = MIN(now_us - c->last_us, 2 * (FULL_US + DEBT_MAX_US));
+    int64_t us = MIN(now_us - c->last_us, 4 * REST_MAX_US);
 
-    return MIN(c->left_us + us * processors / 2, (int64_t)FULL_US);
+    return MIN(c->left_us + us * processors / SHARE, (int64_t)FULL_US);
 }
 
 static void forget(int64_t now_us, bool even_busy) REQUIRES(lock)
@@ -95,15 +95,15 @@ static bool contended(const struct caller *c, int64_t now_us) REQUIRES(lock)
 int64_t fair_charge(const char *address, const char *agent, int64_t used_us, int64_t now_us)
 {
     struct caller *c;
-    int64_t rest_us = 0;
+    int64_t owed_max_us, rest_us;
 
     mutex_lock(&lock);
     if (processors == 0)
         processors = MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
     c = find(address, agent, now_us);
-    c->left_us = MAX(filled(c, now_us) - used_us, -(int64_t)DEBT_MAX_US);
-    if (contended(c, now_us) && c->left_us < 0)
-        rest_us = MIN(-c->left_us * 2 / processors, (int64_t)REST_MAX_US);
+    owed_max_us = contended(c, now_us) ? REST_MAX_US * processors / SHARE : 0;
+    c->left_us = MAX(filled(c, now_us) - used_us, -owed_max_us);
+    rest_us = MAX(-c->left_us * SHARE / processors, (int64_t)0);
     c->last_us = now_us;
     mutex_unlock(&lock);
     return rest_us;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each caller has had of the processors lately: one bucket each, filled by half of the machine's time. Whoever has
- * emptied his while others call as well rests until it is filled again; alone he may have all. A caller is an address
- * and a User-Agent, as XenServer tells clients apart. Thread: any. */
+/* What each caller has had of the processors lately: one bucket each, filled by an eighth of the machine's time. Whoever has
+ * emptied his while others call as well rests until it is filled again; alone he may have all, and owes nothing for it
+ * when others come. A caller is an address and a User-Agent, as XenServer tells clients apart. Thread: any. */
 #ifndef SERAID_FAIR_H
 #define SERAID_FAIR_H
 

@@ -34,15 +34,24 @@ TEST(the_greedy_rest_while_others_call)
     CHECK_INT(fair_charge("10.0.0.1", "greedy", 0, now), 0);
 }
 
+TEST(what_was_had_alone_is_not_owed)
+{
+    now += 10 * US_PER_SEC;
+    for (int i = 0; i < 100; i++, now += US_PER_MS)
+        CHECK_INT(fair_charge("10.0.0.1", "greedy", 100 * US_PER_MS, now), 0);
+    CHECK_INT(fair_charge("10.0.0.1", "modest", 10, now), 0);
+    CHECK(fair_charge("10.0.0.1", "greedy", 10, now) < US_PER_MS);
+}
+
 TEST(a_burst_is_everybodys)
 {
     now += 10 * US_PER_SEC;
     CHECK_INT(fair_charge("10.0.0.2", NULL, 10, now), 0);
-    CHECK_INT(fair_charge("10.0.0.1", "greedy", 90 * US_PER_MS, now), 0);
-    CHECK(fair_charge("10.0.0.1", "greedy", 90 * US_PER_MS, now) > 0);
+    CHECK_INT(fair_charge("10.0.0.1", "greedy", 18 * US_PER_MS, now), 0);
+    CHECK(fair_charge("10.0.0.1", "greedy", 18 * US_PER_MS, now) > 0);
     now += 2 * US_PER_SEC;
     CHECK_INT(fair_charge("10.0.0.2", NULL, 10, now), 0);
-    CHECK_INT(fair_charge("10.0.0.1", "greedy", 90 * US_PER_MS, now), 0);
+    CHECK_INT(fair_charge("10.0.0.1", "greedy", 18 * US_PER_MS, now), 0);
 }
 
 TEST(callers_are_bounded)
@@ -56,7 +65,7 @@ TEST(callers_are_bounded)
                               "a name far longer than any that would be kept whole, as "
                               "people may write there what they please, line after line "
                               "after line",
-                              i % 2 ? 10 : 50 * US_PER_MS, now),
+                              i % 2 ? 10 : 15 * US_PER_MS, now),
                   0);
     }
 }
