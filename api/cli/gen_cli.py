@@ -171,12 +171,13 @@ class Rows:
         self.used = set()
         head = "%s, %s, %s, %s" % (cstr(name), opt_cstr(selects or None), self.words(required),
                                    self.words(optional))
-        tail = "%s, %s" % (str(name in rows.HIDDEN.split()).lower(), str(own).lower())
+        tail = "%s, %s, %s" % (str(name in rows.HIDDEN.split()).lower(), str(own).lower(),
+                               str(name in rows.FORCED.split()).lower())
         why = self.not_served.pop(name, None)
         if why and text:
             self.fail(name, "it has a call, and a reason not to be served")
         if not text:
-            return "    {%s, .hidden = %s, .own = %s, .why_not = %s}," % (head, *tail.split(", "), opt_cstr(why))
+            return "    {%s, .hidden = %s, .own = %s, .forced = %s, .why_not = %s}," % (head, *tail.split(", "), opt_cstr(why))
         body, *hooks = text.split(" & ")
         body, _, result = body.partition(" > ")
         method, *tokens = re.findall(r'\S*#"[^"]*"|\S+', body)

@@ -802,6 +802,11 @@ HIDDEN = """
     pool-ha-prevent-restarts-for pool-set-vswitch-controller update-resync-host vbd-pause vbd-unpause
     vdi-generate-config vm-create vm-memory-balloon vm-memory-target-wait vm-query-services"""
 
+# Refused without --force (or dry-run=true, where that is a parameter).
+FORCED = """
+    host-disable-external-auth host-emergency-ha-disable host-enable-external-auth pool-restore-database
+    snapshot-reset-powerstate vm-reset-powerstate vtpm-destroy"""
+
 NOT_SERVED = [
     ("XenServer's public API has no such call", """
         host-ha-xapi-healthcheck host-notify host-sm-dp-destroy network-attach pool-disable-binary-storage

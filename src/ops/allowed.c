@@ -470,9 +470,11 @@ static void host_allowed(const struct ref *self, const void *rec, uint64_t *allo
 {
     (void)self;
     const struct host_rec *host = rec;
-    *allowed |= host->enabled ? BIT(HOST_ALLOWED_OPERATIONS_VM_START)
-                                    | BIT(HOST_ALLOWED_OPERATIONS_PROVISION)
-                              : BIT(HOST_ALLOWED_OPERATIONS_ENABLE);
+    *allowed |= BIT(
+        HOST_ALLOWED_OPERATIONS_ENABLE); /* also what is enabled: to no effect */
+    if (host->enabled)
+        *allowed |= BIT(HOST_ALLOWED_OPERATIONS_VM_START)
+                    | BIT(HOST_ALLOWED_OPERATIONS_PROVISION);
     if (!host->current_operations.n)
         *allowed |= BIT(HOST_ALLOWED_OPERATIONS_EVACUATE);
     if (!host->enabled && !host->current_operations.n)

@@ -123,6 +123,10 @@ int xe_params_check(struct xe *x, const struct xe_command *cmd, struct err *err)
         if (*word && xe_need(x, word, &value, err) < 0)
             return -1;
     }
+    bool trial = word_in(cmd->optional, "dry-run") && xe_flag(x, "dry-run");
+    if (cmd->forced && !trial && !xe_flag(x, "force"))
+        return xe_fail(err, "This cannot be undone and may lose data. If it is what you "
+                            "want, say so with --force");
     return 0;
 }
 

@@ -93,6 +93,7 @@ struct xe_command {
     const char *result_cls, *result_path;
     const char *ignored; /* words: optional parameters that the call does not take */
     bool hidden, own;
+    bool forced;         /* refused without force=true */
     const char *why_not; /* it is not served: a reason; else NULL */
 };
 

@@ -223,6 +223,13 @@ TEST(rows)
         "host-reset-server-certificate host=nobody",
         "vm-memory-balloon uuid=" WEB " target=1GiB",
         "snapshot-reset-powerstate snapshot-uuid=" U(00000015) " --force",
+        "snapshot-reset-powerstate snapshot-uuid=" U(00000015),
+        "vm-reset-powerstate uuid=" WEB " force=false",
+        "vm-reset-powerstate uuid=" WEB " dry-run=true",
+        "vm-reset-powerstate uuid=" WEB " force=true",
+        "pool-restore-database file-name=/a/b",
+        "host-emergency-ha-disable",
+        "host-emergency-ha-disable soft=true --force",
     };
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
         transcript(&b, m, lines[i]);

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thin CLI protocol: one command engine, so what it prints is what serai prints."""
 import os
+import pathlib
+import re
 import socket
 import struct
 import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +14,9 @@ import conftest
 import thin_client
 import wire
 from thin_client import ThinClient
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "api" / "cli"))
+import rows  # noqa: E402
 
 SERAI = str(conftest.BUILD / "serai")
 
@@ -49,6 +55,50 @@ def test_the_same_text(daemon, api, words):
         return status, [line for line in out.splitlines() if "memory-free" not in line and "time" not in line], err
 
     assert steady(thin(daemon, *words)) == steady(serai(daemon, *words))
+
+
+NOWHERE = "00000000-0000-0000-0000-000000000000"
+FILES = ("filename", "file-name")
+# What ends the daemon, or reads what each run adds to.
+ONCE = ("host-restart-agent", "host-shutdown-agent", "audit-verify")
+
+
+def typed(param):
+    """Something for a parameter that is well-formed and names nothing that exists."""
+    param = param.rstrip("-")
+    return param + ("k=v" if param.endswith(":") else "=" + NOWHERE if "uuid" in param else "=7")
+
+
+def every_line():
+    """A line of every command with all its parameters, and of every kind of object with what can be done with its fields."""
+    for name, selects, required, optional, _ in rows.COMMANDS + rows.OWN_COMMANDS:
+        if name in ONCE:
+            continue
+        params = (required + " " + optional).split()
+        yield [name, *(["uuid=" + NOWHERE] if selects else []), *[typed(p) for p in params if p not in FILES]]
+    for kind in rows.KINDS:
+        yield [kind + "-list", "params=all"]
+        for verb in ("list", "get", "set", "add", "remove", "clear"):
+            yield [kind + "-param-" + verb, "uuid=" + NOWHERE, "param-name=other-config", "param-key=a"]
+    yield ["help", *[r[0] for r in rows.COMMANDS + rows.OWN_COMMANDS]]
+
+
+def test_every_command_says_the_same(daemon, api):
+    made = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}")  # each run makes another object
+    moment = re.compile(r"[0-9]{5,}|[0-9]+\.[0-9]+|[0-9]{8}T[0-9:]{8}Z")
+
+    def text(result):
+        status, out, err = result
+        return status, moment.sub("N", made.sub("U", out)), made.sub("U", err)
+
+    lines = list(every_line())
+    assert len(lines) > 390 + 7 * 50
+    for words in lines:
+        once = text(serai(daemon, *words))
+        again = text(thin(daemon, *words, session=api.session))
+        assert once == again, words
+        assert once[0] in (0, 1) and (once[0] == 0) == (once[2] == ""), (words, once)
+        assert "INTERNAL_ERROR" not in once[2], words
 
 
 def test_a_machine_by_thin_cli(daemon, api):
