@@ -342,6 +342,7 @@ static int read_open(struct control_message *m, struct export_spec *s, struct er
     s->id = take_value(m, "id");
     s->path = take_value(m, "path");
     s->nbd = take_value(m, "nbd");
+    s->journal = take_value(m, "journal");
     s->nbd_fd = yes(m, "nbd-fd");
     s->write = yes(m, "write");
     s->raw_base = yes(m, "raw-base");

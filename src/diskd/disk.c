@@ -124,6 +124,8 @@ static void end_piece(struct disk *d, struct piece *p)
     unsigned epoch = p->epoch;
 
     if (p->writes) {
+        if (d->journal)
+            disk_journal_wrote(d->journal, d->chain, p->offset, p->len, p->error == 0);
         vhd_plan_wrote(d->chain, p->offset, p->len, p->error == 0);
         d->n_written++;
     }
@@ -187,6 +189,8 @@ static void start_piece(struct disk *d, struct disk_req *r, uint64_t len,
                          .epoch = d->epoch,
                          .writes = r->kind != DISK_READ };
     list_init(&p->link);
+    if (p->writes && d->journal)
+        disk_journal_begun(d->journal);
     d->inflight[p->epoch]++;
     r->n_pieces++;
     r->pos += len;
@@ -202,8 +206,8 @@ static void start_piece(struct disk *d, struct disk_req *r, uint64_t len,
         end_piece(d, p);
 }
 
-static enum vhd_plan plan(struct disk *d, struct disk_req *r, uint64_t *len,
-                          struct vhd_seg *segs, size_t *n)
+static enum vhd_plan make_plan(struct disk *d, struct disk_req *r, uint64_t *len,
+                               struct vhd_seg *segs, size_t *n)
 {
     size_t max = MIN(d->n_free_ios, (size_t)VHD_SEGS);
     uint64_t at = r->offset + r->pos;
@@ -218,6 +222,21 @@ static enum vhd_plan plan(struct disk *d, struct disk_req *r, uint64_t *len,
                                  * VHD_SECTOR);
         return vhd_plan_zero(d->chain, at, len, segs, max, n, NULL);
     }
+}
+
+static enum vhd_plan plan(struct disk *d, struct disk_req *r, uint64_t *len,
+                          struct vhd_seg *segs, size_t *n)
+{
+    struct disk_journal_mark mark;
+
+    if (!d->journal || r->kind == DISK_READ)
+        return make_plan(d, r, len, segs, n);
+    if (!disk_journal_room(d->journal))
+        return VHD_PLAN_FLUSH;
+    disk_journal_mark(d->chain, r->offset + r->pos, r->len - r->pos, &mark);
+    enum vhd_plan what = make_plan(d, r, len, segs, n);
+    disk_journal_planned(d->journal, d->chain, &mark);
+    return what;
 }
 
 /* The extents that follow from one unit; false: its bitmaps are needed. */
@@ -321,6 +340,9 @@ void disk_run(struct disk *d, struct disk_req *r)
     r->planned = true;
     if (r->kind == DISK_WRITE)
         disk_fetch_ahead(d);
+    if (d->journal && d->step == FLUSH_IDLE && disk_journal_filling(d->journal)
+        && !d->chain->failed)
+        disk_flush_join(d, NULL);
     if (r->n_pieces == 0)
         disk_finish(d, r);
 }
@@ -456,6 +478,8 @@ void disk_changed(struct disk *d)
     disk_fetch_done(d);
     disk_fetch_init(d);
     disk_flush_init(d);
+    if (d->journal)
+        disk_journal_leaf(d->journal, vhd_chain_leaf(d->chain));
 }
 
 void disk_resume(struct disk *d)
@@ -531,6 +555,12 @@ struct disk *disk_new(struct aio *a, struct vhd_chain *chain,
     disk_fetch_init(d);
     disk_flush_init(d);
     return d;
+}
+
+void disk_set_journal(struct disk *d, struct disk_journal *j)
+{
+    d->journal = j;
+    disk_journal_leaf(j, vhd_chain_leaf(d->chain));
 }
 
 struct vhd_chain *disk_free(struct disk *d)

@@ -49,11 +49,14 @@ struct disk_stats {
 };
 
 struct disk;
+struct disk_journal;
 typedef void (*disk_fn)(void *arg);
 
 /* chain: given; its leaf open for writing or not. */
 struct disk *disk_new(struct aio *a, struct vhd_chain *chain,
                       const struct disk_policy *policy);
+/* Before the first request. From then on what is answered outlives the process. Borrowed. */
+void disk_set_journal(struct disk *d, struct disk_journal *j);
 /* Nothing is under way. The chain is given back: the caller finishes or closes it. */
 struct vhd_chain *disk_free(struct disk *d);
 void disk_submit(struct disk *d, struct disk_req *r); /* may call done at once */

@@ -66,6 +66,8 @@ static void flush_end(struct disk *d)
     else
         d->n_synced = d->n_written_at;
     vhd_flush_end(d->chain, &d->flush, d->flush_error == 0);
+    if (d->journal && !d->flush_error)
+        disk_journal_flushed(d->journal);
     d->step = FLUSH_IDLE;
     answer(d, d->flush_error);
     if (d->flush_error)
@@ -212,6 +214,8 @@ static void flush_next(struct disk *d)
         disk_fail_waiting(d, WAIT_FLUSH, 0, ENOMEM);
         return;
     }
+    if (d->journal)
+        disk_journal_flush(d->journal);
     if (d->flush.n_pending && d->inflight[!d->epoch] == 0)
         d->epoch = !d->epoch;
     if (d->flush.barrier)

@@ -4,6 +4,7 @@
 #define DISKD_DISK_PRIV_H
 
 #include "diskd/disk.h"
+#include "diskd/disk_journal.h"
 
 #define N_PIECES    512
 #define N_OPS       1024
@@ -49,6 +50,7 @@ enum flush_step { FLUSH_IDLE, FLUSH_BARRIER, FLUSH_WRITES, FLUSH_SYNC, FLUSH_GRA
 struct disk {
     struct aio *aio;
     struct vhd_chain *chain;
+    struct disk_journal *journal; /* NULL: none */
     struct disk_policy policy;
     struct disk_stats stats;
     uint8_t *zeros; /* a unit, never written to */

@@ -4,11 +4,14 @@
 #include "diskd/disk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/test.h"
 #include "diskd/disk_io.h"
+#include "diskd/disk_journal.h"
 #include "vhd/vhd_create.h"
 
 #define DISK_BYTES (UINT64_C(11) << 20) /* the last unit is half a one */
@@ -36,7 +39,9 @@ static struct {
     struct slot slot[DEPTH];
     size_t busy;
     uint8_t *model;
-    char *path;
+    char *path, *journal_path;
+    struct disk_journal *journal;
+    bool no_flush;
 } x;
 
 static struct err err;
@@ -54,8 +59,12 @@ static void open_disk(bool plain)
     struct vhd_chain *c = NULL;
 
     x.aio = aio_new(plain);
+    if (x.journal_path)
+        must(disk_journal_open(x.journal_path, &x.journal, &err));
     must(vhd_chain_open(&disk_io, x.path, VHD_OPEN_WRITE, &c, &err));
     x.disk = disk_new(x.aio, c, &(struct disk_policy){ 0 });
+    if (x.journal)
+        disk_set_journal(x.disk, x.journal);
 }
 
 static void close_disk(bool clean)
@@ -65,6 +74,9 @@ static void close_disk(bool clean)
     if (clean)
         must(vhd_chain_finish(c, &err));
     vhd_chain_close(c);
+    if (clean && x.journal)
+        disk_journal_remove(TAKE(x.journal));
+    disk_journal_close(TAKE(x.journal));
     aio_free(x.aio);
 }
 
@@ -80,6 +92,25 @@ static void create(uint64_t bytes)
         CHECK_INT(posix_memalign(&p, 4096, MAX_LEN), 0);
         x.slot[i].r.buf = p;
     }
+}
+
+/* As others make them: nothing is in it yet, and its table has room. */
+static void shrink_blocks(uint32_t block_bytes)
+{
+    uint8_t b[VHD_HEADER_BYTES];
+    struct vhd_header h;
+    int fd = open(x.path, O_RDWR);
+
+    CHECK(pread(fd, b, sizeof(b), 512) == (ssize_t)sizeof(b));
+    CHECK(!vhd_format_header_read(b, &h));
+    h.block_bytes = block_bytes;
+    h.entries = (uint32_t)(DISK_BYTES / block_bytes);
+    vhd_format_header_write(&h, b);
+    CHECK(pwrite(fd, b, sizeof(b), 512) == (ssize_t)sizeof(b));
+    memset(b, 0xff, sizeof(b));
+    CHECK(h.entries * 4 <= sizeof(b));
+    CHECK(pwrite(fd, b, sizeof(b), (off_t)h.bat_offset) == (ssize_t)sizeof(b));
+    (void)close(fd);
 }
 
 static void add_layer(const char *name)
@@ -156,8 +187,8 @@ static void submit_random(struct slot *s)
     uint64_t sectors = DISK_BYTES / 512;
 
     r->done = slot_done;
-    r->kind = kinds[random_below(random_below(8) ? 5 : 6)];
-    r->fua = random_below(16) == 0;
+    r->kind = kinds[random_below(random_below(8) || x.no_flush ? 5 : 6)];
+    r->fua = !x.no_flush && random_below(16) == 0;
     r->offset = random_below(sectors) * 512;
     r->len = (1 + random_below(random_below(6) ? 64 : MAX_LEN / 512)) * 512;
     if (r->kind == DISK_ZERO && random_below(3) == 0) {
@@ -221,6 +252,65 @@ static void flushed_is_there(bool plain)
 TEST(flushed_data_is_there_after_a_stop_without_a_word)
 {
     flushed_is_there(false);
+}
+
+static void answered_is_there(uint32_t block_bytes)
+{
+    create(DISK_BYTES);
+    if (block_bytes)
+        shrink_blocks(block_bytes);
+    x.journal_path = str_fmt("%s/journal", test_dir());
+    for (size_t k = 0; k < 9; k++) {
+        open_disk(false);
+        x.no_flush = k % 4 != 3;
+        random_load(40 + random_below(300));
+        close_disk(false);
+        open_disk(false);
+        compare_all();
+        close_disk(k % 2);
+        CHECK_INT(access(x.journal_path, F_OK) == 0, k % 2 == 0);
+        if (k % 3 == 0
+            && !block_bytes) { /* what is owed goes to the leaf that owes it, whatever is opened */
+            char name[16];
+            (void)snprintf(name, sizeof(name), "j%zu.vhd", k);
+            add_layer(name);
+        }
+    }
+}
+
+TEST(answered_data_is_there_with_a_journal)
+{
+    answered_is_there(0);
+}
+
+TEST(answered_data_is_there_in_small_blocks)
+{
+    answered_is_there(64 << 10);
+}
+
+TEST(a_journal_of_something_else_is_refused)
+{
+    create(DISK_BYTES);
+    x.journal_path = str_fmt("%s/journal", test_dir());
+    open_disk(false);
+    memset(x.slot[0].r.buf, 7, 4096);
+    CHECK_INT(run_one(DISK_WRITE, 0, 4096, false), 0);
+    close_disk(false);
+    CHECK_INT(unlink(x.path), 0);
+    must(vhd_create(&vhd_io_posix, x.path,
+                    &(struct vhd_create_spec){ .type = VHD_DYNAMIC, .bytes = DISK_BYTES },
+                    &err));
+    CHECK_INT(disk_journal_open(x.journal_path, &x.journal, &err), -1);
+    CHECK(strstr(err.detail, "this is not the image"));
+    err_done(&err);
+    /* Of another boot, or no journal at all: nothing is owed. */
+    int fd = open(x.journal_path, O_RDWR);
+    CHECK(pwrite(fd, "another boot", 12, 8) == 12);
+    (void)close(fd);
+    open_disk(false);
+    memset(x.model, 0, DISK_BYTES);
+    compare_all();
+    close_disk(true);
 }
 
 TEST(the_same_without_io_uring)

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "diskd/disk_io.h"
+#include "diskd/disk_journal.h"
 #include "diskd/disk_merge.h"
 #include "diskd/nbd.h"
 #include "vhd/vhd_create.h"
@@ -30,13 +31,14 @@ struct export
 {
     struct loop *control;
     struct export_spec spec;
-    char *id, *path, *nbd_path;
+    char *id, *path, *nbd_path, *journal_path;
     export_opened_fn opened;
     export_event_fn event;
     void *arg;
     pthread_t thread;
     struct aio *aio;
     struct disk *disk;
+    struct disk_journal *journal;
     struct nbd *nbd;
     struct err open_err;
     struct vhd_image *child;                /* prepared */
@@ -546,6 +548,8 @@ static int open_all(struct export *e, struct err *err)
     e->aio = aio_new(e->spec.plain);
     if (!e->aio)
         return vhd_io_bad(err, "EMFILE", "%s: no descriptors", e->id);
+    if (e->journal_path && disk_journal_open(e->journal_path, &e->journal, err) < 0)
+        return -1;
     if (e->spec.n_fds > e->spec.nbd_fd) {
         if (adopt(e, &c, err) < 0)
             return -1;
@@ -553,6 +557,8 @@ static int open_all(struct export *e, struct err *err)
         return -1;
     }
     e->disk = disk_new(e->aio, c, &e->spec.policy);
+    if (e->journal)
+        disk_set_journal(e->disk, e->journal);
     disk_on_stop(e->disk, disk_stop_event, e);
     return listen_nbd(e, err);
 }
@@ -569,6 +575,9 @@ static int close_all(struct export *e, bool clean, struct err *err)
             rc = vhd_chain_finish(c, err);
         vhd_chain_close(c);
     }
+    if (clean && rc == 0 && e->journal)
+        disk_journal_remove(TAKE(e->journal));
+    disk_journal_close(TAKE(e->journal));
     vhd_image_close(TAKE(e->child));
     return rc;
 }
@@ -648,6 +657,7 @@ int export_start(struct loop *control, const struct export_spec *spec,
     e->id = str_dup(spec->id);
     e->path = str_dup(spec->path);
     e->nbd_path = str_dup(spec->nbd);
+    e->journal_path = spec->write ? str_dup(spec->journal) : NULL;
     e->spec.fds = mem_array(spec->n_fds + 1, sizeof(int));
     for (size_t i = 0; i < spec->n_fds; i++)
         e->spec.fds[i] = TAKE_FD(spec->fds[i]);
@@ -663,6 +673,7 @@ int export_start(struct loop *control, const struct export_spec *spec,
         free(e->id);
         free(e->path);
         free(e->nbd_path);
+        free(e->journal_path);
         free(e);
         return -1;
     }
@@ -684,6 +695,7 @@ void export_free(struct export *e)
     free(e->id);
     free(e->path);
     free(e->nbd_path);
+    free(e->journal_path);
     free(e);
 }
 

@@ -15,7 +15,8 @@ struct export_spec {
     const char
         *path; /* of the leaf; its parents are in its directory unless fds are given */
     const char *nbd; /* path of the socket to listen on; NULL: none, or the last of fds */
-    int *fds;        /* base first, leaf last, then the socket if nbd_fd; taken always */
+    const char *journal; /* see disk_journal.h; NULL: none */
+    int *fds; /* base first, leaf last, then the socket if nbd_fd; taken always */
     size_t n_fds;
     bool nbd_fd, write, raw_base, plain;
     struct disk_policy policy;

@@ -38,6 +38,7 @@
 #define LIST_NEW    "list.new"
 #define LIST_MAX    (1 << 20)
 #define CONTROL     "control.sock"
+#define JOURNAL     "journal"
 #define FD_CONTROL  3
 #define FD_LOCK     4
 #define NBD_BACKLOG 16
@@ -359,6 +360,8 @@ static int open_disk(const struct entry *e, struct disk *k, const struct deadlin
     }
     buf_addf(&b, "open\nid=%s\npath=%s\nnbd-fd=yes\nenospc=stop\nwrite=%s\n", k->id,
              k->leaf, k->read_only ? "no" : "yes");
+    if (!k->read_only)
+        buf_addf(&b, "journal=%s." JOURNAL "\n", k->id); /* in its working directory */
     return ask(e, &b, k->listen_fd, d, err);
 }
 
@@ -398,6 +401,23 @@ static int restart(struct entry *e, struct err *err)
     if (spawn(e, -1, err) < 0)
         return -1;
     return open_disks(e, &d, err);
+}
+
+/* It has died with what it owed an image: another one pays that first. */
+static void recover(struct entry *e)
+{
+    AUTO(err_done) struct err err = { 0 };
+    bool owes = false;
+
+    for (size_t i = 0; i < e->disks.n && !owes; i++) {
+        AUTO(free_str) char *name = str_fmt("%s." JOURNAL, e->disks.v[i].id);
+        AUTO(free_str) char *path = path_of(e, name);
+        owes = access(path, F_OK) == 0;
+    }
+    if (owes && !alive(e) && restart(e, &err) < 0) {
+        AUTO(free_str) char *text = err_text(&err);
+        log_error("machine %s: its disks cannot be closed: %s", e->uuid, text);
+    }
 }
 
 static void restart_posted(void *arg)
@@ -556,6 +576,7 @@ int disks_stop(const char *vm_uuid, struct err *err)
     if (!e)
         return 0;
     e->ending = true;
+    recover(e);
     end_process(e, false);
     if (alive(e)) {
         e->ending = false;
@@ -578,6 +599,10 @@ static void forget(struct entry *e, const char *id)
             vec_remove(&e->disks, i);
         }
     mutex_unlock(&disks_lock);
+    AUTO(free_str) char *name = str_fmt("%s." JOURNAL, id);
+    AUTO(free_str) char *journal = path_of(e, name);
+    if (unlink(journal) == 0) /* its image may be another's from now on */
+        log_warn("machine %s: disk %s was not closed well", e->uuid, id);
     IGNORE(write_list(e, NULL)); /* it would be opened again, and closed with the machine */
 }
 
@@ -620,6 +645,7 @@ void disks_remove(const char *vm_uuid, const char *id)
     if (!e)
         return;
     if (disk_of(e, id)) {
+        recover(e);
         buf_addf(&b, "close\nid=%s\n", id);
         if (ask(e, &b, -1, &d, NULL) < 0)
             log_debug("machine %s: disk %s was not open", vm_uuid, id);

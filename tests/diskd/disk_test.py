@@ -315,6 +315,128 @@ def test_killed_under_load(work):
             image = child
 
 
+class Guest:
+    """What goes on writing while disk processes come and go: it sends again what was not answered, as QEMU does. All that was
+    answered is there, flushed or not."""
+
+    def __init__(self, rng, blocks):
+        self.rng = rng
+        self.now = [bytes(8)] * blocks
+        self.busy = {}  # cookie: (cmd, first block, number of blocks, value)
+        self.locked = set()
+        self.serial = iter(range(1, 1 << 60))
+
+    def send(self, nbd, request):
+        cmd, first, n, value = request
+        if cmd == WRITE:
+            cookie = nbd.send(WRITE, first * 4096, value * 512 * n)
+        else:
+            cookie = nbd.send(cmd, first * 4096, length=n * 4096)
+        self.busy[cookie] = request
+
+    def pick(self):
+        rng, blocks = self.rng, len(self.now)
+        if rng.random() < 0.01:
+            return FLUSH, 0, 0, None
+        if rng.random() < 0.02:
+            return rng.choice((TRIM, ZEROES)), rng.randrange(blocks // 512) * 512, 512, bytes(8)
+        first = rng.randrange(blocks) if rng.random() < 0.5 else rng.randrange(64)
+        n = min(rng.choice((1, 1, 1, 1, 3, 40)), blocks - first)
+        if rng.random() < 0.1:
+            return rng.choice((TRIM, ZEROES)), first, n, bytes(8)
+        return WRITE, first, n, next(self.serial).to_bytes(8, "big")
+
+    def again(self, nbd):
+        requests, self.busy = list(self.busy.values()), {}
+        for request in requests:
+            self.send(nbd, request)
+
+    def answered(self, nbd):
+        cookie, error, _ = nbd.reply()
+        assert error == 0, os.strerror(error)
+        _, first, n, value = self.busy.pop(cookie)
+        self.now[first : first + n] = [value] * n
+        self.locked.difference_update(range(first, first + n))
+
+    def run(self, nbd, until):
+        try:
+            while True:
+                while len(self.busy) < 24:
+                    request = self.pick()
+                    span = range(request[1], request[1] + request[2])
+                    if self.locked.isdisjoint(span):
+                        self.locked.update(span)
+                        self.busy[-1] = request  # what can be sent no more comes again as well
+                        self.send(nbd, request)
+                        del self.busy[-1]
+                self.answered(nbd)
+                if until():
+                    return
+        except (ConnectionError, BrokenPipeError):
+            pass
+
+    def rest(self, nbd):
+        while self.busy:
+            self.answered(nbd)
+
+    def compare(self, nbd):
+        for at in range(0, len(self.now), 512):
+            data = nbd.read(at * 4096, 512 * 4096)
+            for k in range(512):
+                want, got = self.now[at + k] * 512, data[k * 4096 : k * 4096 + 4096]
+                assert got == want, f"block {at + k}: {got[:8]} instead of {want[:8]}"
+
+
+def test_a_guest_goes_on_when_killed(work):
+    """SIGKILL, SIGTERM (how it is upgraded) and snapshots in between, with hardly a flush: no answered write is lost."""
+    rng = random.Random(int.from_bytes(os.urandom(4), "big"))
+    guest = Guest(rng, 24 * MIB // 4096)
+    image, journal = work / "g0.vhd", work / "g.journal"
+    vhd("create", image, "24MiB")
+    for i in range(8):
+        plain = "yes" if i % 5 == 4 else "no"
+        d = Disk(work, image, journal=journal, plain=plain)
+        nbd, left = Nbd(d.sock), [rng.randrange(20, 1200)]
+
+        def until(left=left, d=d, i=i):
+            left[0] -= 1
+            if left[0] == 0 and i % 4 == 3:
+                d.server.p.terminate()
+            elif left[0] == 0:
+                d.server.p.kill()
+            return False
+
+        guest.run(nbd, until)
+        d.server.p.wait()
+        nbd.close()
+        assert journal.exists() == (i % 4 != 3), "it is there while something may be owed"
+        d.server.end()
+        if i % 3 == 1:  # killed again while it puts into the image what was owed, or before
+            server = Server(DISK, work)
+            server.s.send(f"open\nid=d\npath={image}\nnbd={work}/nbd\nwrite=yes\njournal={journal}".encode())
+            for _ in range(rng.randrange(200)):
+                os.sched_yield()
+            server.kill()
+        d = Disk(work, image, journal=journal, plain=plain)
+        nbd = Nbd(d.sock)
+        guest.again(nbd)
+        guest.rest(nbd)
+        guest.compare(nbd)
+        if i % 2:
+            image = work / f"g{i + 1}.vhd"
+            d.server.ask("snapshot", ("id", "d"), ("path", image))
+            guest.run(nbd, iter([False] * 99 + [True]).__next__)
+            guest.rest(nbd)
+            d.server.p.kill()
+            d.server.p.wait()
+            d.server.end()
+        else:
+            nbd.close()
+            d.server.stop()
+            assert not journal.exists()
+            vhd("check", image)
+
+
 def in_small_file_system(work, size):
     """Mount a tmpfs for this process alone; in a user namespace where we are not root."""
     libc = ctypes.CDLL(None, use_errno=True)

@@ -240,6 +240,17 @@ def test_a_disk_process_dies(world):
         one, _ = vm.add_disk()
         line = vm.start_up()
         write(line, 10)
+        # Each dd hands its part to the disk, no flush after it: what is answered is there, whoever answered it.
+        line.ask("sh dd if=/dev/urandom of=/r bs=32k count=96 2>/dev/null; echo made", r"^made\r$")
+        line.send("sh for i in $(seq 0 95); do dd if=/r of=/dev/vda bs=32k skip=$i seek=$i count=1 2>/dev/null; echo PART $i; done")
+        for i, sig in enumerate((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)):
+            line.expect("PART %d\r$" % (24 * (i + 1)))
+            [process] = world.disk_processes()
+            os.kill(process, sig)
+            guests.until("another one", lambda p=process: [q for q in world.disk_processes() if q != p])
+        line.expect("PART 95\r$")
+        os.kill(list(world.disk_processes())[0], signal.SIGKILL)
+        line.ask("sh echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=32k count=96 2>/dev/null | cmp - /r && echo as it was", r"^as it was\r$")
         [first] = world.disk_processes()
         os.kill(first, signal.SIGKILL)
         guests.until("another one", lambda: [p for p in world.disk_processes() if p != first])
