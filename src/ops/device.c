@@ -12,6 +12,7 @@
 #include "ops/hooks.h"
 #include "ops/ops.h"
 #include "ops/vif.h"
+#include "ops/vm.h"
 
 /* ---- VBD --------------------------------------------------------------------------------------------- */
 
@@ -106,9 +107,19 @@ int op_vbd_set_mode(struct call *call, const struct vbd_set_mode_args *a, struct
 {
     struct tx *tx = call_tx(call);
     const struct vbd_rec *vbd = call_get(CLASS_VBD, &a->self, err);
-    if (!vbd || (vbd->type == VBD_TYPE_CD && a->value != VBD_MODE_RO)) {
+    const struct vm_rec *vm = vbd ? call_get(CLASS_VM, &vbd->VM, err) : NULL;
+    bool readonly = vm && vbd->type == VBD_TYPE_CD && a->value != VBD_MODE_RO;
+    if (!vm || readonly || vm->power_state != VM_POWER_STATE_HALTED) {
+        char text[REF_TEXT_SIZE];
+        if (vm)
+            ref_text(&vbd->VM, text);
+        if (readonly)
+            (void)err_set(err, ERR_VBD_CDS_MUST_BE_READONLY);
+        else if (vm)
+            (void)err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted",
+                          vm_state_name(vm->power_state));
         tx_abort(tx);
-        return vbd ? err_set(err, ERR_VBD_CDS_MUST_BE_READONLY) : -1;
+        return -1;
     }
     tx_set_enum(tx, &a->self, CLASS_VBD, F_VBD_MODE, a->value);
     return tx_commit(tx, err);

@@ -7,6 +7,7 @@
 #include "api/errors.h"
 #include "base/mem.h"
 #include "ops/ops.h"
+#include "ops/vm.h"
 
 /* Names that end in lists and files: no control characters, bounded. */
 static int check_name(const char *field, const char *value, struct err *err)
@@ -27,7 +28,8 @@ static int vm_check_set(struct call *call, const struct ref *self, unsigned fiel
         if (*(const bool *)value && vm && vm->power_state != VM_POWER_STATE_HALTED) {
             char text[REF_TEXT_SIZE];
             ref_text(self, text);
-            return err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", "running");
+            return err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted",
+                           vm_state_name(vm->power_state));
         }
         return 0;
     default: return 0;

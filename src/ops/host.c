@@ -207,16 +207,25 @@ int op_host_get_servertime(struct call *call, const struct host_get_servertime_a
     return known_host(&a->host, err);
 }
 
+/* Without the Z of other dates, which would say that it is UTC. */
 int op_host_get_server_localtime(struct call *call,
                                  const struct host_get_server_localtime_args *a,
-                                 int64_t *result, struct err *err)
+                                 struct err *err)
 {
-    (void)call;
     int64_t now = clock_wall_us();
     time_t seconds = (time_t)(now / US_PER_SEC);
     struct tm tm;
-    *result = localtime_r(&seconds, &tm) ? now + (int64_t)tm.tm_gmtoff * US_PER_SEC : now;
-    return known_host(&a->host, err);
+    char text[20];
+    if (known_host(&a->host, err) < 0)
+        return -1;
+    clock_iso(localtime_r(&seconds, &tm) ? now + (int64_t)tm.tm_gmtoff * US_PER_SEC : now,
+              text);
+    buf_addf(call->out,
+             call->enc == ENC_XML
+                 ? "<value><dateTime.iso8601>%.*s</dateTime.iso8601></value>"
+                 : "\"%.*s\"",
+             (int)strcspn(text, "Z"), text);
+    return 0;
 }
 
 static int set_enabled(struct call *call, const struct ref *host, bool enabled,

@@ -392,9 +392,10 @@ static int set_memory(struct call *call, const struct ref *ref, int64_t static_m
     };
     if (vm->power_state != VM_POWER_STATE_HALTED) {
         char text[REF_TEXT_SIZE];
+        const char *is = vm_state_name(vm->power_state);
         ref_text(ref, text);
         tx_abort(tx);
-        return err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", "running");
+        return err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", is);
     }
     if (vm_check_memory_order(&want, err)) {
         tx_abort(tx);
@@ -489,9 +490,10 @@ static int set_vcpus(struct call *call, const struct ref *ref, const int64_t *ne
     int64_t max = new_max ? *new_max : vm->VCPUs_max;
     if (vm->power_state != VM_POWER_STATE_HALTED) {
         char text[REF_TEXT_SIZE];
+        const char *is = vm_state_name(vm->power_state);
         ref_text(ref, text);
         tx_abort(tx);
-        return err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", "running");
+        return err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", is);
     }
     if (check_vcpus(startup, max, err)) {
         tx_abort(tx);
@@ -531,19 +533,32 @@ int op_vm_set_actions_after_crash(struct call *call,
     return set_enum(call, &a->self, F_VM_ACTIONS_AFTER_CRASH, a->value, err);
 }
 
+/* The kind of hardware and the old field for it: each follows the other. */
+static int set_kind(struct call *call, const struct ref *ref, int domain_type,
+                    const char *policy, struct err *err)
+{
+    struct tx *tx = call_tx(call);
+    if (db_get(CLASS_VM, ref)) {
+        tx_set_enum(tx, ref, CLASS_VM, F_VM_DOMAIN_TYPE, domain_type);
+        tx_set_str(tx, ref, CLASS_VM, F_VM_HVM_BOOT_POLICY, policy);
+    }
+    return tx_commit(tx, err);
+}
+
 int op_vm_set_domain_type(struct call *call, const struct vm_set_domain_type_args *a,
                           struct err *err)
 {
-    return set_enum(call, &a->self, F_VM_DOMAIN_TYPE, a->value, err);
+    if (a->value == DOMAIN_TYPE_UNSPECIFIED)
+        return err_set(err, ERR_INVALID_VALUE, "domain_type", "unspecified");
+    return set_kind(call, &a->self, a->value,
+                    a->value == DOMAIN_TYPE_HVM ? "BIOS order" : "", err);
 }
 
 int op_vm_set_hvm_boot_policy(struct call *call,
                               const struct vm_set_hvm_boot_policy_args *a, struct err *err)
 {
-    struct tx *tx = call_tx(call);
-    if (db_get(CLASS_VM, &a->self))
-        tx_set_str(tx, &a->self, CLASS_VM, F_VM_HVM_BOOT_POLICY, a->value);
-    return tx_commit(tx, err);
+    return set_kind(call, &a->self, a->value[0] ? DOMAIN_TYPE_HVM : DOMAIN_TYPE_PV,
+                    a->value, err);
 }
 
 static int set_number(struct call *call, const struct ref *ref, unsigned field,
@@ -647,7 +662,7 @@ int op_vm_get_allowed_vbd_devices(struct call *call,
                                   struct set_string *result, struct err *err)
 {
     (void)call;
-    return free_positions(&a->vm, false, 16, result, err);
+    return free_positions(&a->vm, false, VMSPEC_DISKS_MAX, result, err);
 }
 
 int op_vm_get_allowed_vif_devices(struct call *call,
@@ -655,7 +670,7 @@ int op_vm_get_allowed_vif_devices(struct call *call,
                                   struct set_string *result, struct err *err)
 {
     (void)call;
-    return free_positions(&a->vm, true, 7, result, err);
+    return free_positions(&a->vm, true, VMSPEC_NICS_MAX, result, err);
 }
 
 int op_vm_get_possible_hosts(struct call *call, const struct vm_get_possible_hosts_args *a,

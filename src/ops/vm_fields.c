@@ -123,9 +123,10 @@ int op_vm_set_has_vendor_device(struct call *call,
     const struct vm_rec *vm = call_get(CLASS_VM, &a->self, err);
     if (!vm || vm->power_state != VM_POWER_STATE_HALTED) {
         char text[REF_TEXT_SIZE];
+        const char *is = vm ? vm_state_name(vm->power_state) : NULL;
         ref_text(&a->self, text);
         tx_abort(tx);
-        return vm ? err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", "running") : -1;
+        return vm ? err_set(err, ERR_VM_BAD_POWER_STATE, text, "halted", is) : -1;
     }
     tx_set_bool(tx, &a->self, CLASS_VM, F_VM_HAS_VENDOR_DEVICE, a->value);
     return tx_commit(tx, err);

@@ -175,3 +175,35 @@ def test_hundreds_wait_and_calls_go_on(daemon, api):
         t.join()
     assert woken == [pool] * 200
     api.call("pool.remove_from_other_config", pool, "all")
+
+
+def test_the_old_way(daemon, api):
+    """event.register, next and unregister, which old scripts know."""
+    with daemon.api() as old:
+        assert old.fails("event.next").code == "SESSION_NOT_REGISTERED"
+        old.call("event.register", ["pool", "VM"])
+        vm = api.new_vm("seen the old way")
+        seen = []
+        while "add" not in [e["operation"] for e in seen if e["ref"] == vm]:
+            seen += old.call("event.next")
+        last = [e for e in seen if e["ref"] == vm][-1]
+        assert (last["class"], last["snapshot"]["uuid"]) == ("vm", api.call("VM.get_uuid", vm))
+        assert 0 < last["id"] <= old.call("event.get_current_id")
+        # Changes between two calls are one event; what it did not register for is none.
+        pool = api.pool()
+        for i in range(3):
+            api.call("pool.set_name_label", pool, "pool %d" % i)
+        api.call("task.destroy", api.call("task.create", "not asked for", ""))
+        batch = old.call("event.next")
+        while not [e for e in batch if e["ref"] == pool]:
+            batch = old.call("event.next")
+        assert [e["snapshot"]["name_label"] for e in batch if e["ref"] == pool] == ["pool 2"]
+        assert {e["class"] for e in batch} <= {"pool", "vm"}
+        # Of one class no longer: only the other's events come.
+        old.call("event.unregister", ["pool"])
+        api.call("pool.set_name_label", pool, "unseen")
+        api.call("VM.destroy", vm)
+        seen = old.call("event.next")
+        while ("del", vm) not in [(e["operation"], e["ref"]) for e in seen]:
+            seen += old.call("event.next")
+        assert pool not in [e["ref"] for e in seen]
