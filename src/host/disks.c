@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/errors.h"
@@ -33,6 +34,7 @@
 #include "host/disks_control.h"
 #include "host/disks_job.h"
 #include "host/machine_dir.h"
+#include "host/root.h"
 
 #define LIST        "list"
 #define LIST_NEW    "list.new"
@@ -351,10 +353,13 @@ static int open_disk(const struct entry *e, struct disk *k, const struct deadlin
     if (strchr(k->leaf, '\n'))
         return err_set(err, ERR_INVALID_VALUE, "device_config:location", k->leaf);
     if (k->listen_fd < 0) {
-        AUTO(free_str) char *name = str_fmt("%s.sock", k->id);
-        AUTO(free_str) char *path = path_of(e, name);
+        AUTO(free_str) char *path = str_fmt("%s/nbd/%s/%s.sock", self.dir, e->uuid, k->id);
+        AUTO(close_fd) int dir = disks_dir(e->uuid);
 
-        k->listen_fd = io_listen_unix(path, 0600, NBD_BACKLOG);
+        if (dir < 0)
+            return failed(err, "Making the directory of", path);
+        /* A machine in its jail is another user, whom only that directory is shown. */
+        k->listen_fd = io_listen_unix(path, root_get()->jailed ? 0666 : 0600, NBD_BACKLOG);
         if (k->listen_fd < 0)
             return failed(err, "Listening on", path);
     }
@@ -500,6 +505,14 @@ void disks_done(void)
 
 /* ---- start and end ------------------------------------------------------------------------------------- */
 
+static void drop_dir(const char *vm_uuid)
+{
+    AUTO(free_str) char *path = str_fmt("%s/nbd/%s", self.dir, vm_uuid);
+
+    if (io_remove_tree(path) < 0 && errno != ENOENT)
+        log_warn("%s: %m", path);
+}
+
 static void drop(struct entry *e)
 {
     machine_dir_remove(self.dir, e->uuid);
@@ -538,10 +551,12 @@ static bool taken(const struct disks_disk *disks, size_t n) REQUIRES(disks_lock)
     return false;
 }
 
+static int stop(const char *vm_uuid, struct err *err);
+
 int disks_start(const char *vm_uuid, const struct disks_disk *disks, size_t n,
                 const struct deadline *d, struct err *err)
 {
-    if (disks_stop(vm_uuid, err) < 0) /* of a machine that has died */
+    if (stop(vm_uuid, err) < 0) /* of a machine that has died */
         return -1;
     struct entry *e = claim(vm_uuid, true);
     e->ending = true; /* not to be started again before it is whole */
@@ -569,7 +584,7 @@ int disks_start(const char *vm_uuid, const struct disks_disk *disks, size_t n,
     return 0;
 }
 
-int disks_stop(const char *vm_uuid, struct err *err)
+static int stop(const char *vm_uuid, struct err *err)
 {
     struct entry *e = self.loop ? claim(vm_uuid, false) : NULL;
 
@@ -588,6 +603,15 @@ int disks_stop(const char *vm_uuid, struct err *err)
     return 0;
 }
 
+int disks_stop(const char *vm_uuid, struct err *err)
+{
+    if (stop(vm_uuid, err) < 0)
+        return -1;
+    if (self.loop)
+        drop_dir(vm_uuid);
+    return 0;
+}
+
 static void forget(struct entry *e, const char *id)
 {
     mutex_lock(&disks_lock);
@@ -601,6 +625,8 @@ static void forget(struct entry *e, const char *id)
     mutex_unlock(&disks_lock);
     AUTO(free_str) char *name = str_fmt("%s." JOURNAL, id);
     AUTO(free_str) char *journal = path_of(e, name);
+    AUTO(free_str) char *sock = str_fmt("%s/nbd/%s/%s.sock", self.dir, e->uuid, id);
+    (void)unlink(sock);       /* the next attempt makes its own */
     if (unlink(journal) == 0) /* its image may be another's from now on */
         log_warn("machine %s: disk %s was not closed well", e->uuid, id);
     IGNORE(write_list(e, NULL)); /* it would be opened again, and closed with the machine */
@@ -656,16 +682,19 @@ void disks_remove(const char *vm_uuid, const char *id)
 
 char *disks_socket(const char *vm_uuid, const char *id)
 {
-    return str_fmt("../../disks/vm/%s/%s.sock", vm_uuid, id);
+    return root_get()->jailed ? str_fmt(ROOT_DISKS "/%s.sock", id)
+                              : str_fmt("../../disks/nbd/%s/%s.sock", vm_uuid, id);
 }
 
-int disks_connect(const char *vm_uuid, const char *id, const struct deadline *d,
-                  struct err *err)
+int disks_dir(const char *vm_uuid)
 {
-    AUTO(free_str) char *path = str_fmt("%s/vm/%s/%s.sock", self.dir, vm_uuid, id);
-    int fd = io_connect_unix(path, d);
+    AUTO(free_str) char *path = str_fmt("%s/nbd/%s", self.dir, vm_uuid);
 
-    return fd < 0 ? failed(err, "Connecting to", path) : fd;
+    errno = ENOENT;
+    if (!self.dir || io_mkdirs(path, 0700) < 0
+        || (root_get()->jailed && chmod(path, 0711) < 0))
+        return -1;
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 /* ---- found again ---------------------------------------------------------------------------------------- */
@@ -731,6 +760,7 @@ void disks_settle(bool (*lives)(const char *vm_uuid))
         struct entry *e = claim(uuids.v[i], false);
         if (e && !lives(e->uuid)) {
             end_process(e, false);
+            drop_dir(e->uuid);
             drop(e);
         } else if (e) {
             if (alive(e) && !is_whole(e))

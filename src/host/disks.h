@@ -38,11 +38,11 @@ int disks_add(const char *vm_uuid, const struct disks_disk *disk, const struct d
 void disks_remove(const char *vm_uuid, const char *id);
 /* All data durable, images whole, process gone. Idempotent. By force when it does not end in time. */
 int disks_stop(const char *vm_uuid, struct err *err) MUST_CHECK;
-/* The socket of a disk as a machine sees it, whose working directory is RUNTIME/vm/UUID. Given. */
+/* The socket of a disk as a machine sees it, whose working directory is RUNTIME/vm/UUID, or which sees /disks. Given. */
 char *disks_socket(const char *vm_uuid, const char *id) MUST_CHECK;
-/* A connection to it, for a machine that sees no paths. Given. */
-int disks_connect(const char *vm_uuid, const char *id, const struct deadline *d,
-                  struct err *err) MUST_CHECK;
+/* The directory of a machine's sockets, made if it is not there: what a machine in a jail gets to see. Given, O_PATH; -1 with
+ * errno. disks_stop removes it. */
+int disks_dir(const char *vm_uuid) MUST_CHECK;
 
 struct disks_move {
     char id[UUID_TEXT_SIZE];

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "host/disks.h"
 #include "host/inventory.h"
 #include "host/machine_dir.h"
 #include "host/machine_reg.h"
@@ -174,6 +175,7 @@ static int spawn(struct machine *m, const struct vm_spec *spec, const struct arg
         { l->lock, QEMU_FD_LOCK },
     };
     AUTO(free_str) char *dir = machine_dir_path(machine_reg_dir(), m->uuid, NULL);
+    AUTO(close_fd) int disks = root_get()->jailed ? disks_dir(m->uuid) : -1;
     struct root_vm vm = { .uuid = m->uuid,
                           .argv = (const char *const *)argv->v,
                           .fds = fds,
@@ -182,6 +184,7 @@ static int spawn(struct machine *m, const struct vm_spec *spec, const struct arg
                           .cwd = dir,
                           .kernel = l->kernel,
                           .initrd = l->initrd,
+                          .disks = disks,
                           .memory_max = spec->memory_bytes + BESIDE_BYTES,
                           .kvm = str_eq(spec->accel, "kvm") };
     struct proc proc;

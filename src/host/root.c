@@ -141,7 +141,8 @@ static size_t add_fds(struct buf *b, const struct root_vm *vm, int *fds)
     } named[] = { { "pid", vm->pid_fd },
                   { "kernel", vm->kernel },
                   { "initrd", vm->initrd },
-                  { "state", vm->state > 0 ? vm->state : -1 } };
+                  { "state", vm->state > 0 ? vm->state : -1 },
+                  { "disks", vm->disks > 0 ? vm->disks : -1 } };
 
     size_t n = 0;
 
@@ -178,7 +179,7 @@ static int jail_spawn(const struct root_vm *vm, struct proc *proc_out, struct er
         fields_add(&b, "program", vm->program);
     for (const char *const *a = vm->argv + 1; *a; a++)
         fields_add(&b, "arg", *a);
-    if (vm->n_fds + 4 > FDS_MAX || (n = add_fds(&b, vm, fds), buf_overflow(&b)))
+    if (vm->n_fds + 5 > FDS_MAX || (n = add_fds(&b, vm, fds), buf_overflow(&b)))
         return err_set(err, ERR_BOOTLOADER_FAILED, vm->uuid, "The machine is too large");
     if (root_ask(&b, fds, n, r, &why) < 0) {
         int saved = errno;

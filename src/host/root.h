@@ -14,6 +14,8 @@
 #define ROOT_INITRD "/initrd"
 /* And a TPM the file that it keeps. */
 #define ROOT_STATE "/state"
+/* And the sockets of its disks. */
+#define ROOT_DISKS "/disks"
 #define ROOT_SWTPM "swtpm"
 
 struct root_vm {
@@ -27,6 +29,7 @@ struct root_vm {
     int kernel,
         initrd; /* jailed: what is shown as ROOT_KERNEL and ROOT_INITRD; -1: nothing */
     int state;  /* jailed: shown as ROOT_STATE, to be written to; not above 0: nothing */
+    int disks;  /* jailed: a directory, shown as ROOT_DISKS; not above 0: nothing */
     uint64_t memory_max;
     bool kvm;
 };

@@ -208,8 +208,8 @@ static int show_size(struct device *d, uint64_t bytes, const struct deadline *by
         d->disk.leaf = NULL;
     else
         d->disk.leaf = disks_leaf(d->vm->uuid, d->uuid);
-    if (vm_part_disk_connect(d->vm->uuid, &d->disk, by, err)
-        || vm_spec_disk(d->vm, &d->disk, &disk, err))
+    vm_part_disk_served(d->vm->uuid, &d->disk);
+    if (vm_spec_disk(d->vm, &d->disk, &disk, err))
         return -1;
     return host_ctx.machine->resize_disk(d->vm->uuid, &disk, bytes, by, err);
 }

@@ -67,10 +67,8 @@ int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
 int vm_part_disk_serve(const char *vm_uuid, struct vm_part_disk *k,
                        const struct deadline *d, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
-/* Which is served already: the way to it for another connection. */
-int vm_part_disk_connect(const char *vm_uuid, struct vm_part_disk *k,
-                         const struct deadline *d, struct err *err)
-    MUST_CHECK EXCLUDES(db_mutex);
+/* Which is served already: the way to it. */
+void vm_part_disk_served(const char *vm_uuid, struct vm_part_disk *k);
 /* The disk of a machine has grown: the guest sees it (hotplug.c). Can be repeated. */
 int vm_show_disk_size(struct call *call, const struct ref *vbd, uint64_t bytes,
                       struct err *err) MUST_CHECK EXCLUDES(db_mutex);

@@ -208,17 +208,10 @@ int vm_part_disk_open(struct vm_part_disk *d, struct err *err)
     return storage_source(d->vdi, is_read_only(d), &d->fd, &d->leaf, err);
 }
 
-/* A machine that may see no paths gets a connection instead, which cannot be made again. */
-int vm_part_disk_connect(const char *vm_uuid, struct vm_part_disk *k,
-                         const struct deadline *d, struct err *err)
+void vm_part_disk_served(const char *vm_uuid, struct vm_part_disk *k)
 {
-    if (!k->leaf)
-        return 0;
-    if (!root_get()->jailed)
-        k->nbd = disks_socket(vm_uuid, k->vbd->uuid);
-    else
-        k->fd = disks_connect(vm_uuid, k->vbd->uuid, d, err);
-    return k->nbd || k->fd >= 0 ? 0 : -1;
+    free_str(&k->nbd);
+    k->nbd = k->leaf ? disks_socket(vm_uuid, k->vbd->uuid) : NULL;
 }
 
 static struct disks_disk served(const struct vm_part_disk *k)
@@ -234,9 +227,10 @@ int vm_part_disk_serve(const char *vm_uuid, struct vm_part_disk *k,
     if (!k->leaf || !host_ctx.machine->has_disks)
         return 0;
     struct disks_disk disk = served(k);
-    return disks_add(vm_uuid, &disk, d, err) || vm_part_disk_connect(vm_uuid, k, d, err)
-               ? -1
-               : 0;
+    if (disks_add(vm_uuid, &disk, d, err) < 0)
+        return -1;
+    vm_part_disk_served(vm_uuid, k);
+    return 0;
 }
 
 /* The images among the volumes, by a process of their own. */
@@ -252,7 +246,7 @@ static int serve_images(struct vm_parts *p, const struct deadline *d, struct err
     int rc = disks_start(p->vm->uuid, v, n, d, err);
     (void)FAILPOINT("vm.start.disks");
     for (size_t i = 0; i < p->n_disks && rc == 0; i++)
-        rc = vm_part_disk_connect(p->vm->uuid, &p->disks[i], d, err);
+        vm_part_disk_served(p->vm->uuid, &p->disks[i]);
     return rc;
 }
 

@@ -183,11 +183,11 @@ static int show(const struct jail_bind *b)
     return make_parents(b->path) < 0 ? -1 : symlink(b->link, b->path + 1);
 }
 
-int jail_detach(int fd)
+int jail_detach(int fd, bool dir)
 {
     struct stat st;
 
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(fd, &st) < 0 || !(dir ? S_ISDIR(st.st_mode) : S_ISREG(st.st_mode))) {
         errno = EINVAL;
         return -1;
     }
@@ -195,13 +195,13 @@ int jail_detach(int fd)
                         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 }
 
-static int show_detached(int tree, const char *path)
+static int show_detached(int tree, const char *path, bool dir)
 {
     if (tree < 0)
         return 0;
-    return make_place(path, false) < 0 ? -1
-                                       : (int)syscall(SYS_move_mount, tree, "", AT_FDCWD,
-                                                      path + 1, MOVE_MOUNT_F_EMPTY_PATH);
+    return make_place(path, dir) < 0 ? -1
+                                     : (int)syscall(SYS_move_mount, tree, "", AT_FDCWD,
+                                                    path + 1, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
 static int set_attributes(const char *path, unsigned flags, uint64_t set)
@@ -235,10 +235,12 @@ const char *jail_enter(const struct jail *j, const struct jail_extra *x, const c
     for (size_t i = 0; i < j->n; i++)
         if (show(&j->binds[i]) < 0)
             return j->binds[i].path;
-    if (show_detached(x->kernel, "/kernel") < 0 || show_detached(x->initrd, "/initrd") < 0
-        || show_detached(x->state, "/state") < 0)
+    if (show_detached(x->kernel, "/kernel", false) < 0
+        || show_detached(x->initrd, "/initrd", false) < 0
+        || show_detached(x->state, "/state", false) < 0
+        || show_detached(x->disks, "/disks", true) < 0)
         return "kernel";
-    if (show_detached(x->resolver, "/etc/resolv.conf") < 0)
+    if (show_detached(x->resolver, "/etc/resolv.conf", false) < 0)
         return "/etc/resolv.conf";
     if ((x->kvm && bind_same("/dev/kvm", false) < 0)
         || (x->random && bind_same("/dev/urandom", false) < 0))

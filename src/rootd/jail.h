@@ -32,14 +32,15 @@ bool jail_add_listed(struct jail *j, const char *list) MUST_CHECK;
 struct jail_extra {
     int kernel, initrd;
     int state;    /* the one file that may be written to */
+    int disks;    /* a directory: of sockets */
     int resolver; /* /etc/resolv.conf */
     bool kvm;     /* /dev/kvm, the one device node */
     bool random;  /* or /dev/urandom */
 };
 
-/* A mount of the file alone, to carry into another mount namespace. Given; -1 with errno. For a process in the
+/* A mount of the file (dir: directory) alone, to carry into another mount namespace. Given; -1 with errno. For a process in the
  * namespace that the file was opened in. */
-int jail_detach(int fd) MUST_CHECK;
+int jail_detach(int fd, bool dir) MUST_CHECK;
 
 /* Build it on the directory at and make it the root. For a process that is alone in its mount namespace. Returns the name
  * of the step that failed, with errno; NULL: done. */

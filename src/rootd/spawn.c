@@ -70,7 +70,8 @@ static int sort_fds(struct spawn *s)
     const struct request *r = s->request;
     size_t n = 0;
 
-    s->pid_fd = s->extra.kernel = s->extra.initrd = s->extra.state = s->extra.resolver = -1;
+    s->pid_fd = -1;
+    s->extra = (struct jail_extra){ -1, -1, -1, -1, -1, .kvm = false };
     for (size_t i = 0; i < r->n_fields; i++) {
         const char *place = r->fields[i].value;
         uint64_t number;
@@ -82,11 +83,13 @@ static int sort_fds(struct spawn *s)
         if (str_eq(place, "pid"))
             s->pid_fd = r->fds[n];
         else if (str_eq(place, "kernel"))
-            s->extra.kernel = tree = jail_detach(r->fds[n]);
+            s->extra.kernel = tree = jail_detach(r->fds[n], false);
         else if (str_eq(place, "initrd"))
-            s->extra.initrd = tree = jail_detach(r->fds[n]);
+            s->extra.initrd = tree = jail_detach(r->fds[n], false);
         else if (str_eq(place, "state"))
-            s->extra.state = tree = jail_detach(r->fds[n]);
+            s->extra.state = tree = jail_detach(r->fds[n], false);
+        else if (str_eq(place, "disks"))
+            s->extra.disks = tree = jail_detach(r->fds[n], true);
         if (tree < 0)
             return -1;
         n++;
@@ -423,7 +426,7 @@ int spawn_service(const struct config *c, const struct request *r, const char *i
                        .argv = argv,
                        .jail = &jail,
                        .filter = filter,
-                       .extra = { -1, -1, -1, -1, .random = true },
+                       .extra = { -1, -1, -1, -1, -1, .random = true },
                        .pidfd = -1,
                        .ours = -1,
                        .childs = -1 };
@@ -439,7 +442,7 @@ int spawn_service(const struct config *c, const struct request *r, const char *i
     if (jail_plan(program, false, &jail) < 0)
         return fail(out, program);
     if (resolver >= 0)
-        s.extra.resolver = jail_detach(resolver);
+        s.extra.resolver = jail_detach(resolver, false);
     return start(&s, &limits, out, fd_out);
 }
 

@@ -37,13 +37,14 @@
 
 const struct verb verbs[] = {
     /* Run the hypervisor in a jail of its own, or the program of a TPM. arg: its arguments; fd: a number, or what a
-     * descriptor is: the file that gets the pid, or a file that the jail shows as /kernel, /initrd or, to be written to, /state.
+     * descriptor is: the file that gets the pid, or a file that the jail shows as /kernel, /initrd or, to be written to, /state;
+     * or the directory of the sockets of its disks, shown as /disks.
      * Reply: pid, uid and a pidfd. */
     { "spawn_vm",
       spawn_vm,
       { { .name = "uuid", .type = FIELD_UUID },
         { "arg", FIELD_TEXT, .max = 65536, .times = 512, .optional = true },
-        { "fd", FIELD_FD, .max = 255, .words = "pid kernel initrd state",
+        { "fd", FIELD_FD, .max = 255, .words = "pid kernel initrd state disks",
           .times = REQUEST_FDS_MAX, .optional = true },
         { "memory_max", FIELD_U64, .min = MIB, .max = MIB << 26, .optional = true },
         { "cpu_weight", FIELD_U64, .min = 1, .max = 10000, .optional = true },
