@@ -375,7 +375,6 @@ TEST(tcp)
         CHECK_INT(io_listen_tcp(bound, 4, NULL), -1);
         CHECK_INT(errno, EADDRINUSE);
         close_fd(&listener);
-        listener = -1;
         CHECK_INT(io_connect_tcp(hosts[i], (unsigned)port, &d), -1);
         CHECK_INT(errno, ECONNREFUSED);
     }

@@ -313,7 +313,6 @@ int proc_kill(const struct proc *p, int sig)
 void proc_close(struct proc *p)
 {
     close_fd(&p->pidfd);
-    p->pidfd = -1;
 }
 
 bool proc_alive(pid_t pid)

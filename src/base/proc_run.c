@@ -55,7 +55,6 @@ static int run_start(struct run *r, const char *const *argv)
 static void run_close(struct run *r, int i)
 {
     close_fd(&r->pipes[i]);
-    r->pipes[i] = -1;
 }
 
 /* Write to the child's input without the SIGPIPE of a child that does not read it: the signal is

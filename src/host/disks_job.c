@@ -130,7 +130,6 @@ int disks_job(const struct argv *args, const struct deadline *d, struct err *err
     if (rc < 0)
         return failed(err, "Starting", self.binary);
     close_fd(&in);
-    in = -1;
     (void)FAILPOINT("disks.job.started");
     rc = end(&p, out, d, err);
     (void)FAILPOINT("disks.job.ended");

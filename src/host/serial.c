@@ -136,7 +136,6 @@ static void guest_gone(struct serial *s)
 {
     loop_del(s->loop, s->fd);
     close_fd(&s->fd);
-    s->fd = -1;
     buf_clear(&s->input);
     hold(s, false);
 }
@@ -224,7 +223,6 @@ static void post_open(void *arg)
     if (loop_add(s->loop, s->fd, EPOLLIN, on_guest, s) < 0) {
         log_warn("serial: %m");
         close_fd(&s->fd);
-        s->fd = -1;
     }
 }
 

@@ -88,20 +88,6 @@ int blob_settle(struct err *err)
 
 /* ---- contents ------------------------------------------------------------------------------------------- */
 
-int blob_find(const char *text, struct ref *out, struct err *err)
-{
-    struct ref ref;
-    bool is_ref = ref_parse(text, &ref);
-    db_lock();
-    bool found = is_ref ? db_get(CLASS_BLOB, &ref) != NULL
-                        : db_find_uuid(CLASS_BLOB, text, &ref);
-    db_unlock();
-    if (!found)
-        return err_set(err, is_ref ? ERR_HANDLE_INVALID : ERR_UUID_INVALID, "blob", text);
-    *out = ref;
-    return 0;
-}
-
 /* The path of its file; NULL: no such blob. Given. */
 static char *blob_path(const struct ref *blob, struct err *err)
 {

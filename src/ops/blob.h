@@ -19,9 +19,6 @@ struct blob_file {
 };
 
 void blob_file_done(struct blob_file *f);
-/* By reference or uuid. Errors: HANDLE_INVALID or UUID_INVALID(blob, text). */
-int blob_find(const char *text, struct ref *out, struct err *err)
-    MUST_CHECK EXCLUDES(db_mutex);
 int blob_open(const struct ref *blob, struct blob_file *out, struct err *err)
     MUST_CHECK EXCLUDES(db_mutex);
 /* New contents: all that read gives until 0; -1 with errno is a failure. They count once they are durable; whatever fails

@@ -34,6 +34,18 @@ const void *call_get(enum class_id cls, const struct ref *ref, struct err *err)
     return rec;
 }
 
+int call_find(enum class_id cls, const char *text, struct ref *out, struct err *err)
+{
+    struct ref ref;
+    bool is_ref = ref_parse(text, &ref);
+
+    if (is_ref ? !db_get(cls, &ref) : !db_find_uuid(cls, text, &ref))
+        return err_set(err, is_ref ? ERR_HANDLE_INVALID : ERR_UUID_INVALID,
+                       schema_classes[cls].name, text);
+    *out = ref;
+    return 0;
+}
+
 void *call_copy_fresh(enum class_id cls, const void *rec)
 {
     const struct class_def *c = &schema_classes[cls];

@@ -38,6 +38,9 @@ struct tx *daemon_tx(const char *why) ACQUIRE(db_mutex);
 /* The record, or HANDLE_INVALID(class, ref) and NULL. Borrowed until db_unlock(). */
 const void *call_get(enum class_id cls, const struct ref *ref, struct err *err)
     REQUIRES(db_mutex);
+/* What text names, by reference or uuid. Errors: HANDLE_INVALID or UUID_INVALID(class, text). */
+int call_find(enum class_id cls, const char *text, struct ref *out, struct err *err)
+    MUST_CHECK REQUIRES(db_mutex);
 /* A copy to make a new object of: without uuid, running operations and other volatile fields. Given. */
 void *call_copy_fresh(enum class_id cls, const void *rec) MUST_CHECK;
 /* Set one field in a transaction of its own. dispatch looked for the object earlier: another call may have destroyed it

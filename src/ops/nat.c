@@ -353,7 +353,6 @@ static bool grant(const struct wish *w)
     if (s->text && ended(s->pidfd))
         log_warn("network %s: what gives addresses has ended and is started again", s->id);
     close_fd(&s->pidfd);
-    s->pidfd = -1;
     free_str(&s->text);
     free_str(&s->bridge);
     s->bridge = str_dup(w->bridge);
@@ -497,5 +496,4 @@ void nat_done(void)
     (void)pthread_join(worker, NULL);
     worker_runs = false;
     close_fd(&wake);
-    wake = -1;
 }

@@ -214,7 +214,6 @@ static int choose(struct gathering *g, const struct ova_choice *c, struct err *e
     REQUIRES(db_mutex)
 {
     struct ref ref;
-    bool is_ref;
 
     for (struct db_iter it = db_first(CLASS_VM); c->all && it.rec; db_next(&it)) {
         const struct vm_rec *vm = it.rec;
@@ -224,9 +223,8 @@ static int choose(struct gathering *g, const struct ova_choice *c, struct err *e
     }
     if (c->all)
         return 0;
-    is_ref = ref_parse(c->vm, &ref);
-    if (is_ref ? !db_get(CLASS_VM, &ref) : !db_find_uuid(CLASS_VM, c->vm, &ref))
-        return err_set(err, is_ref ? ERR_HANDLE_INVALID : ERR_UUID_INVALID, "VM", c->vm);
+    if (call_find(CLASS_VM, c->vm, &ref, err) != 0)
+        return -1;
     gather_vm(g, &ref, c->snapshots);
     return 0;
 }

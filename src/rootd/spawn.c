@@ -277,7 +277,6 @@ static int clone_child(struct spawn *s, struct buf *out)
         child_main(s);
     }
     close_fd(&s->childs);
-    s->childs = -1;
     if (pid < 0)
         return fail(out, "clone");
     s->pid = (pid_t)pid;

@@ -10,6 +10,7 @@
 #include "ops/blob.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
+#include "seraid/query.h"
 #include "seraid/upload.h"
 
 #define STALL_US (60 * US_PER_SEC)
@@ -24,7 +25,7 @@ static int find_blob(const struct exchange *x, struct ref *out, struct err *err)
     AUTO(free_str)
     char *ref = http_arg(x->req, "ref"), *uuid = http_arg(x->req, "uuid");
 
-    return blob_find(ref ? ref : uuid ? uuid : "", out, err);
+    return query_object(CLASS_BLOB, ref ? ref : uuid ? uuid : "", out, err);
 }
 
 /* Get */

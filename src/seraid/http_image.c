@@ -19,6 +19,7 @@
 #include "ops/storage.h"
 #include "ops/vdi_transfer.h"
 #include "seraid/handlers.h"
+#include "seraid/query.h"
 #include "seraid/upload.h"
 
 #define CHUNK ((size_t)1 << 20)
@@ -62,9 +63,7 @@ static void make_key(struct image *m)
 static int read_arguments(struct image *m, struct err *err)
 {
     const struct http_req *r = m->x->req;
-    AUTO(free_str) char *sr = http_arg(r, "sr_id"), *uuid = http_arg(r, "sr_uuid");
-    const char *text = sr ? sr : uuid ? uuid : "";
-    bool is_ref = ref_parse(text, &m->sr_ref), found;
+    char text[REF_TEXT_SIZE];
 
     m->name = http_arg(r, "name");
     m->format = http_arg(r, "format");
@@ -74,16 +73,14 @@ static int read_arguments(struct image *m, struct err *err)
     if (!m->format || (!m->iso && vdi_transfer_format(m->format) == VDI_FORMAT_NONE)
         || vdi_transfer_format(m->format) == VDI_FORMAT_TAR)
         return err_set(err, ERR_INVALID_VALUE, "format", m->format ? m->format : "");
-    db_lock();
-    found = is_ref ? db_get(CLASS_SR, &m->sr_ref) != NULL
-                   : db_find_uuid(CLASS_SR, text, &m->sr_ref);
-    db_unlock();
-    if (!found)
-        return err_set(err, is_ref ? ERR_HANDLE_INVALID : ERR_UUID_INVALID, "SR", text);
+    if (query_sr(m->x, &m->sr_ref, err) != 0)
+        return -1;
     if (storage_sr(&m->sr_ref, &m->sr, err) != 0)
         return -1;
-    if (!m->sr.ops->spool || m->iso != (m->sr.ops->spool_place != NULL))
+    if (!m->sr.ops->spool || m->iso != (m->sr.ops->spool_place != NULL)) {
+        ref_text(&m->sr_ref, text);
         return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+    }
     make_key(m);
     return 0;
 }

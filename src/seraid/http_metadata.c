@@ -4,21 +4,13 @@
  * declared blocked. */
 #include "api/errors.h"
 #include "base/mem.h"
-#include "base/parse.h"
-#include "model/rbac.h"
 #include "ops/ova.h"
 #include "seraid/gate.h"
 #include "seraid/handlers.h"
+#include "seraid/query.h"
 #include "seraid/upload.h"
 
 #define ROLES (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN | ROLE_VM_ADMIN)
-
-static int bool_arg(struct exchange *x, const char *name, bool *out, struct err *err)
-{
-    AUTO(free_str) char *text = http_arg(x->req, name);
-
-    return !text || parse_bool(text, out) ? 0 : err_set(err, ERR_INVALID_VALUE, name, text);
-}
 
 static int choice_of(struct exchange *x, struct ova_choice *c, char **vm_out,
                      struct err *err)
@@ -28,9 +20,9 @@ static int choice_of(struct exchange *x, struct ova_choice *c, char **vm_out,
     for (size_t i = 0; i < ARRAY_SIZE(names) && !*vm_out; i++)
         *vm_out = http_arg(x->req, names[i]);
     *c = (struct ova_choice){ .vm = *vm_out ? *vm_out : "", .snapshots = true };
-    return bool_arg(x, "all", &c->all, err) == 0
-                   && bool_arg(x, "export_snapshots", &c->snapshots, err) == 0
-                   && bool_arg(x, "preserve_power_state", &c->power_state, err) == 0
+    return query_bool(x, "all", &c->all, err) == 0
+                   && query_bool(x, "export_snapshots", &c->snapshots, err) == 0
+                   && query_bool(x, "preserve_power_state", &c->power_state, err) == 0
                ? 0
                : -1;
 }
@@ -65,33 +57,20 @@ void http_metadata_export(struct exchange *x)
         task_end(&a.task, "", &err);
 }
 
-/* As the creation of each object by a call of its own would be asked. */
-static int may(const struct class_def *cls, const struct session *s, const void *rec,
-               struct err *err)
-{
-    const struct call_def *create = schema_class_call(cls, "create");
-
-    if (create && gate_call(create, s, err) != 0)
-        return -1;
-    return rbac_check_record(s, (enum class_id)cls->id, rec, err);
-}
-
 void http_metadata_import(struct exchange *x)
 {
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
-    AUTO(buf_done) struct buf result = BUF_INIT(0);
     struct set_ref made = { 0 };
-    struct ova_import how = { .may = may };
+    struct ova_import how = { .may = gate_record };
     struct upload u;
     struct call call;
-    bool first = true;
 
     if (auth_begin(x, ROLES, "http/put_import_metadata", &a) != 0)
         return;
-    if (bool_arg(x, "restore", &how.restore, &err) != 0
-        || bool_arg(x, "force", &how.force, &err) != 0
-        || bool_arg(x, "dry_run", &how.dry_run, &err) != 0) {
+    if (query_bool(x, "restore", &how.restore, &err) != 0
+        || query_bool(x, "force", &how.force, &err) != 0
+        || query_bool(x, "dry_run", &how.dry_run, &err) != 0) {
         auth_refuse(x, &a, 400, &err);
         return;
     }
@@ -99,12 +78,6 @@ void http_metadata_import(struct exchange *x)
         return;
     call = upload_call(x, &a, CALL_VM_CREATE);
     IGNORE(ova_import(&call, &how, upload_read, &u, &made, &err)); /* the task tells */
-    enc_array_begin(&result, ENC_XML);
-    for (size_t i = 0; i < made.n; i++) {
-        enc_item_begin(&result, ENC_XML, &first);
-        enc_ref(&result, ENC_XML, &made.v[i]);
-    }
-    enc_array_end(&result, ENC_XML);
-    upload_end(&u, &a, "import of metadata", buf_str(&result), &err);
+    upload_end_refs(&u, &a, "import of metadata", &made, &err);
     free(made.v);
 }

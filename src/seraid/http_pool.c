@@ -4,10 +4,10 @@
  * XenServer's hosts hand them on when a VM moves. Runs on a worker, declared blocked. */
 #include "api/errors.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "ops/dbxml.h"
 #include "ops/message_xml.h"
 #include "seraid/handlers.h"
+#include "seraid/query.h"
 #include "seraid/upload.h"
 
 #define READERS                                                                 \
@@ -26,14 +26,6 @@ static void answer_xml(struct exchange *x, const struct auth *a, const struct bu
                                          .body_len = text->len });
     if (a->has_task)
         task_end(&a->task, "", &none);
-}
-
-static int bool_arg(struct exchange *x, const char *name, bool *out, struct err *err)
-{
-    AUTO(free_str) char *text = http_arg(x->req, name);
-
-    *out = false;
-    return !text || parse_bool(text, out) ? 0 : err_set(err, ERR_INVALID_VALUE, name, text);
 }
 
 /* The database */
@@ -61,11 +53,11 @@ void http_pool_put_dump(struct exchange *x)
     AUTO(err_done) struct err err = { 0 };
     struct upload u;
     struct call call;
-    bool dry_run;
+    bool dry_run = false;
 
     if (auth_begin(x, ROLE_POOL_ADMIN, "http/put_pool_xml_db_sync", &a) != 0)
         return;
-    if (bool_arg(x, "dry_run", &dry_run, &err) != 0) {
+    if (query_bool(x, "dry_run", &dry_run, &err) != 0) {
         auth_refuse(x, &a, 400, &err);
         return;
     }

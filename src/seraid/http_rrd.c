@@ -10,6 +10,7 @@
 #include "ops/stats.h"
 #include "seraid/auth.h"
 #include "seraid/handlers.h"
+#include "seraid/query.h"
 
 #define ROLES                                                                   \
     (ROLE_POOL_ADMIN | ROLE_POOL_OPERATOR | ROLE_VM_POWER_ADMIN | ROLE_VM_ADMIN \
@@ -22,13 +23,6 @@ static int bad_argument(const char *name, const char *value, struct err *err)
 }
 
 /* An argument that may be absent (then *out stays). */
-static int bool_arg(struct exchange *x, const char *name, bool *out, struct err *err)
-{
-    AUTO(free_str) char *text = http_arg(x->req, name);
-
-    return !text || parse_bool(text, out) ? 0 : bad_argument(name, text, err);
-}
-
 static int number_arg(struct exchange *x, const char *name, int64_t min, int64_t *out,
                       bool *given_out, struct err *err)
 {
@@ -78,7 +72,7 @@ static int updates(struct exchange *x, enum rrd_text how, struct buf *out, struc
     struct stats_tables t = { .vm_uuid = vm, .sr_uuid = sr };
     bool given;
 
-    if (bool_arg(x, "host", &t.host, err) != 0
+    if (query_bool(x, "host", &t.host, err) != 0
         || number_arg(x, "start", -EPOCH_MAX, &t.query.start, &t.query.has_start, err) != 0
         || number_arg(x, "interval", 0, &t.query.interval, &given, err) != 0
         || cf_arg(x, &t.query, err) != 0)
@@ -120,7 +114,7 @@ static void run(struct exchange *x, enum class_id cls, const char *permission)
 
     if (auth_begin(x, ROLES, permission, &a) != 0)
         return;
-    rc = bool_arg(x, "json", &json, &err);
+    rc = query_bool(x, "json", &json, &err);
     how = json ? RRD_JSON : RRD_XML;
     if (rc == 0)
         rc = cls == CLASS_NONE ? updates(x, how, &text, &err)

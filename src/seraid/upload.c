@@ -116,6 +116,21 @@ void upload_end(struct upload *u, struct auth *a, const char *what, const char *
         log_debug("the client is gone");
 }
 
+void upload_end_refs(struct upload *u, struct auth *a, const char *what,
+                     const struct set_ref *made, const struct err *err)
+{
+    AUTO(buf_done) struct buf result = BUF_INIT(0);
+    bool first = true;
+
+    enc_array_begin(&result, ENC_XML);
+    for (size_t i = 0; i < made->n; i++) {
+        enc_item_begin(&result, ENC_XML, &first);
+        enc_ref(&result, ENC_XML, &made->v[i]);
+    }
+    enc_array_end(&result, ENC_XML);
+    upload_end(u, a, what, buf_str(&result), err);
+}
+
 struct call upload_call(const struct exchange *x, const struct auth *a, unsigned call_id)
 {
     int cancel_fd = a->has_task ? task_cancel_fd(&a->task) : -1;

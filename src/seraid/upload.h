@@ -27,6 +27,9 @@ bool upload_silent(struct upload *u, const struct auth *a) MUST_CHECK;
 /* Ends the task, if there is one. result: as task_end() takes it. what: for the log. */
 void upload_end(struct upload *u, struct auth *a, const char *what, const char *result,
                 const struct err *err);
+/* The same with what was made as the result. */
+void upload_end_refs(struct upload *u, struct auth *a, const char *what,
+                     const struct set_ref *made, const struct err *err);
 /* The call in whose name the request acts. */
 struct call upload_call(const struct exchange *x, const struct auth *a, unsigned call_id);
 #endif

@@ -451,7 +451,6 @@ static void check_proxy(bool tls)
     /* The far side's last bytes arrive before the end does. */
     CHECK_INT(io_write_full(far, "last words", 10, &d), 0);
     close_fd(&far);
-    far = -1;
     CHECK_INT(conn_read_full(b, got, 10, &d), 0);
     pthread_join(p.thread, NULL);
     CHECK_INT(p.rc, 0);

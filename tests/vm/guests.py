@@ -290,7 +290,7 @@ class Guest:
         """Start it and wait until it is up: its serial line. A firmware may have cleared the screen before."""
         self.start()
         line = self.serial()
-        line.expect("SERAI_TINY_UP\r$", limit)
+        line.expect(r"(^|\x1b\[[0-9;]*[A-Za-z])SERAI_TINY_UP\r$", limit)
         return line
 
     def add_disk(self, size=8 * MIB, **fields):
