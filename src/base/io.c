@@ -10,7 +10,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 
 #define TREE_DEPTH_MAX 128 /* each level of io_remove_tree keeps a descriptor open */
 
@@ -222,6 +224,27 @@ static int next_entry(DIR *dir, const char **name_out)
         *name_out = e->d_name;
         return 1;
     }
+}
+
+void io_drop_file(const char *path)
+{
+    if (unlink(path) < 0 && errno != ENOENT)
+        log_warn("%s: %m", path);
+}
+
+void io_each_uuid(const char *dir, void (*fn)(const char *uuid, void *arg), void *arg)
+{
+    DIR *d = opendir(dir);
+    const char *name;
+    struct uuid u;
+
+    if (!d)
+        return;
+    while (next_entry(d, &name) > 0) {
+        if (uuid_parse(name, &u))
+            fn(name, arg);
+    }
+    (void)closedir(d);
 }
 
 static int remove_at(int dir_fd, const char *name, unsigned depth);

@@ -25,6 +25,10 @@ int io_fsync_dir(const char *path) MUST_CHECK;             /* the directory itse
 int io_mkdirs(const char *path, unsigned mode) MUST_CHECK; /* with parents; fine if there */
 int io_remove_tree(const char *path) MUST_CHECK; /* never follows a link; fine if absent */
 int io_set_nonblock(int fd, bool on) MUST_CHECK;
+/* The file goes, if there is one. What prevents that is logged. */
+void io_drop_file(const char *path);
+/* Each entry of the directory whose name is a uuid; fn may remove it. A directory that is not there has none. */
+void io_each_uuid(const char *dir, void (*fn)(const char *uuid, void *arg), void *arg);
 
 /* Unix sockets. path over sun_path's limit is reached through /proc/self/fd of its directory. */
 int io_listen_unix(const char *path, unsigned mode, int backlog)

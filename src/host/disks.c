@@ -250,8 +250,8 @@ static void resolve(struct entry *e)
         return;
     for (size_t i = 0; i < e->disks.n; i++) {
         struct disk *k = &e->disks.v[i];
-        if (k->next && !all && unlink(k->next) < 0 && errno != ENOENT)
-            log_warn("%s: %m", k->next);
+        if (k->next && !all)
+            io_drop_file(k->next);
         moved(k, all);
     }
     AUTO(err_done) struct err err = { 0 };

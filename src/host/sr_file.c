@@ -342,8 +342,7 @@ static void make_abort(const struct sr_config *sr, const char *vdi)
 {
     AUTO(free_str) char *tmp = volume_path(sr, vdi, TMP_SUFFIX);
 
-    if (unlink(tmp) < 0 && errno != ENOENT)
-        log_warn("%s: %m", tmp);
+    io_drop_file(tmp);
 }
 
 /* Give it its name. Never replaces a volume. */

@@ -4,7 +4,6 @@
  * A process of ours that has ended is collected on the machine thread. */
 #include "host/tpm.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -179,21 +178,12 @@ void tpm_remove(const char *state_dir, const char *uuid)
     AUTO(free_str) char *path = path_of(state_dir, uuid);
 
     tpm_end(uuid);
-    if (unlink(path) < 0 && errno != ENOENT)
-        log_warn("%s: %m", path);
+    io_drop_file(path);
 }
 
 void tpm_each(const char *state_dir, void (*fn)(const char *uuid, void *arg), void *arg)
 {
     AUTO(free_str) char *dir = str_fmt("%s/tpm", state_dir);
-    DIR *d = opendir(dir);
-    const struct dirent *e;
-    struct uuid u;
 
-    if (!d)
-        return;
-    while ((e = readdir(d)) != NULL)
-        if (uuid_parse(e->d_name, &u))
-            fn(e->d_name, arg);
-    (void)closedir(d);
+    io_each_uuid(dir, fn, arg);
 }

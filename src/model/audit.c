@@ -448,8 +448,7 @@ static void remove_files(const char *dir, unsigned first, unsigned n)
     for (unsigned i = first; i < first + n; i++) {
         AUTO(free_str) char *name = auditlog_file_name(i);
         AUTO(free_str) char *path = str_fmt("%s/%s", dir, name);
-        if (unlink(path) < 0 && errno != ENOENT)
-            log_warn("%s: %m", path);
+        io_drop_file(path);
     }
 }
 
