@@ -33,16 +33,9 @@ static int injected(struct err *err)
     return err_detail(err, "%m");
 }
 
-/* QEMU does not take a device: its words. */
 static int no_device(struct err *err, struct err *cause)
 {
-    if (!str_eq(cause->code, ERR_INTERNAL_ERROR)) {
-        err_move(err, cause);
-        return -1;
-    }
-    err_set(err, ERR_OPERATION_NOT_ALLOWED,
-            cause->n_params ? cause->params[0] : "the machine refuses the device");
-    return cause->detail ? err_detail(err, "%s", cause->detail) : -1;
+    return machine_qemu_refused("the machine refuses the device", err, cause);
 }
 
 /* ---- what there is ------------------------------------------------------------------------------------- */

@@ -67,6 +67,16 @@ int machine_qemu_command(const char *uuid, const char *command, json_t *args, in
     return rc;
 }
 
+int machine_qemu_refused(const char *words, struct err *err, struct err *cause)
+{
+    if (!str_eq(cause->code, ERR_INTERNAL_ERROR)) {
+        err_move(err, cause);
+        return -1;
+    }
+    err_set(err, ERR_OPERATION_NOT_ALLOWED, cause->n_params ? cause->params[0] : words);
+    return cause->detail ? err_detail(err, "%s", cause->detail) : -1;
+}
+
 static int run(const char *uuid, const char *command, json_t *args, int fd,
                const struct deadline *d, struct err *err)
 {

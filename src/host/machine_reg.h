@@ -92,6 +92,9 @@ void machine_reg_tell(const struct machine_event *ev);
 int machine_qemu_command(const char *uuid, const char *command, json_t *args, int fd,
                          json_t **ret_out, const struct deadline *d, struct err *err)
     MUST_CHECK EXCLUDES(machines_lock);
+/* QEMU refuses: what it says (cause, moved) as OPERATION_NOT_ALLOWED; errors with a code of their own stay. words: when it
+ * says nothing. Always -1. */
+int machine_qemu_refused(const char *words, struct err *err, struct err *cause);
 
 /* machine_plug.c: devices of machines that run. */
 int machine_plug_disk(const char *uuid, const struct vm_disk *disk,

@@ -82,13 +82,7 @@ static bool stands(struct machine *m, void *arg)
 /* QEMU refuses: a device of the machine has no state that could be kept, or it is in no mood to. */
 static int refused(struct err *err, struct err *cause)
 {
-    if (!str_eq(cause->code, ERR_INTERNAL_ERROR)) {
-        err_move(err, cause);
-        return -1;
-    }
-    err_set(err, ERR_OPERATION_NOT_ALLOWED,
-            cause->n_params ? cause->params[0] : "the machine cannot be saved");
-    return cause->detail ? err_detail(err, "%s", cause->detail) : -1;
+    return machine_qemu_refused("the machine cannot be saved", err, cause);
 }
 
 static json_t *capability(const char *name, bool on)
