@@ -192,29 +192,15 @@ static int host_is_in_emergency_mode(struct xe *x, struct err *err)
 /* One line a machine: its uuid and the error that a move of it would meet. */
 static int host_get_vms_which_prevent_evacuation(struct xe *x, struct err *err)
 {
-    const char *uuid, *vm;
+    const char *uuid;
     AUTO(free_str) char *host = NULL;
     AUTO(json_drop) json_t *answer = NULL;
-    AUTO(xe_lines_done) struct xe_lines lines = { 0 };
-    json_t *rec, *why;
     if (xe_need(x, "uuid", &uuid, err) < 0 || xe_by_uuid(x, "host", uuid, &host, err) < 0
         || xe_call(x, "host.get_vms_which_prevent_evacuation", json_pack("[s]", host),
                    &answer, err)
                < 0)
         return -1;
-    if (x->json) {
-        xe_print_json(x, answer);
-        return 0;
-    }
-    json_object_foreach(answer, vm, why)
-    {
-        if (xe_record(x, "VM", vm, &rec, err) < 0)
-            return -1;
-        xe_lines_add(&lines, str_dup(rec ? rec_str(rec, "uuid") : vm),
-                     xe_value_text(why, 0, ""));
-    }
-    xe_print_record(x, &lines);
-    return 0;
+    return xe_print_by_vm(x, answer, err);
 }
 
 /* On the host where the machine runs. */

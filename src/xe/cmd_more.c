@@ -64,8 +64,7 @@ static int ha_failover_plan(struct xe *x, struct err *err)
 {
     const char *uuids, *key;
     AUTO(json_drop) json_t *hosts = NULL, *vms = json_array(), *answer = NULL;
-    AUTO(xe_lines_done) struct xe_lines lines = { 0 };
-    json_t *rec, *host, *how, *all;
+    json_t *rec, *host, *all;
     size_t i;
 
     if (xe_need(x, "host-uuids", &uuids, err) < 0
@@ -85,19 +84,7 @@ static int ha_failover_plan(struct xe *x, struct err *err)
                 &answer, err)
         < 0)
         return -1;
-    if (x->json) {
-        xe_print_json(x, answer);
-        return 0;
-    }
-    json_object_foreach(answer, key, how)
-    {
-        if (xe_record(x, "VM", key, &rec, err) < 0)
-            return -1;
-        xe_lines_add(&lines, str_dup(rec ? rec_str(rec, "uuid") : key),
-                     xe_value_text(how, 0, ""));
-    }
-    xe_print_record(x, &lines);
-    return 0;
+    return xe_print_by_vm(x, answer, err);
 }
 
 /* Messages */

@@ -54,6 +54,27 @@ void xe_print_record(struct xe *x, const struct xe_lines *l)
         x->env->out(x->env->arg, buf_str(&out));
 }
 
+int xe_print_by_vm(struct xe *x, const json_t *map, struct err *err)
+{
+    AUTO(xe_lines_done) struct xe_lines lines = { 0 };
+    const char *vm;
+    json_t *rec, *value;
+
+    if (x->json) {
+        xe_print_json(x, map);
+        return 0;
+    }
+    json_object_foreach((json_t *)map, vm, value)
+    {
+        if (xe_record(x, "VM", vm, &rec, err) < 0)
+            return -1;
+        xe_lines_add(&lines, str_dup(rec ? rec_str(rec, "uuid") : vm),
+                     xe_value_text(value, 0, ""));
+    }
+    xe_print_record(x, &lines);
+    return 0;
+}
+
 void xe_minimal_add(struct buf *out, bool first, const char *value)
 {
     if (!first)

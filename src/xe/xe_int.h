@@ -138,6 +138,8 @@ struct xe_lines {
 void xe_lines_add(struct xe_lines *l, char *label /* taken */, char *value /* taken */);
 void xe_lines_done(struct xe_lines *l);
 void xe_print_record(struct xe *x, const struct xe_lines *l);
+/* A map of VMs: a line each, its uuid and the value. */
+int xe_print_by_vm(struct xe *x, const json_t *map, struct err *err) MUST_CHECK;
 void xe_minimal_add(struct buf *out, bool first,
                     const char *value);                 /* comma-joined, escaped */
 void xe_print_list(struct xe *x, const json_t *values); /* texts, one a line */
