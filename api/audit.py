@@ -29,7 +29,8 @@ AUDIT(
 # whose values are hidden wherever they are.
 SECRET(
     params=[
-        "VM.add_to_NVRAM.value", "VM.import_convert.password", "VM.set_NVRAM.value",
+        "VM.add_to_NVRAM.value", "VM.import.url", "VM.import_convert.password", "VM.set_NVRAM.value",
+        "host.bugreport_upload.url",
         "host.install_server_certificate.private_key", "pool.configure_repository_proxy.password",
         "pool.initialize_wlb.wlb_password", "pool.initialize_wlb.xenserver_password", "pool.join.master_password",
         "pool.join_force.master_password", "pool.sync_updates.token", "session.change_password.new_pwd",

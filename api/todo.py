@@ -10,10 +10,6 @@ NOT_YET("MACHINES", "processors and memory of a running machine", [
     "VM.add_to_VCPUs_params_live",
 ])
 
-NOT_YET("MACHINES", "import from a URL", [
-    "VM.import",
-])
-
 NOT_YET("MACHINES", "moving between hosts", [
     "VM.assert_can_migrate",
     "VM.migrate_send",

@@ -64,6 +64,8 @@ extern const struct deliver_channel_ops deliver_mail, deliver_webhook, deliver_s
 char *deliver_pool_key(const char *key) REQUIRES(db_mutex);
 /* The value of the secret of that uuid, given; NULL: none. */
 char *deliver_secret(const char *uuid) REQUIRES(db_mutex);
+/* Are servers that we are sent to by their address alone to prove by certificate who they are? */
+bool deliver_verifies(void) EXCLUDES(db_mutex);
 /* "HOST", "HOST:PORT", "[::1]:PORT". host_out: given. */
 bool deliver_host_port(const char *text, unsigned default_port, char **host_out,
                        unsigned *port_out) MUST_CHECK;

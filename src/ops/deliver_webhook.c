@@ -147,7 +147,7 @@ const struct deliver_channel_ops deliver_webhook = { "webhook", load, post_messa
 
 /* ---- calls -------------------------------------------------------------------------------------------- */
 
-static bool verifies(void)
+bool deliver_verifies(void)
 {
     struct ref ref;
     const struct pool_rec *pool;
@@ -183,7 +183,7 @@ int op_pool_send_test_post(struct call *call, const struct pool_send_test_post_a
                                    .extra = "Content-Type: text/plain\r\n",
                                    .body = a->body,
                                    .len = strlen(a->body),
-                                   .insecure = !verifies() },
+                                   .insecure = !deliver_verifies() },
                 &status, &answer, &d, &why)
         == 0) {
         str_put(result, buf_str(&answer));
@@ -258,7 +258,7 @@ int op_host_bugreport_upload(struct call *call, const struct host_bugreport_uplo
                                    .extra = "Content-Type: application/x-bzip2\r\n",
                                    .body = bundle.data,
                                    .len = bundle.len,
-                                   .insecure = !verifies() },
+                                   .insecure = !deliver_verifies() },
                 &status, &answer, &d, &why)
         == 0) {
         if (status >= 200 && status < 300)

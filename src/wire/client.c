@@ -16,8 +16,9 @@
 #include "wire/http_int.h"
 #include "wire/rpc.h"
 
-#define ANSWER_MAX ((size_t)64 * 1024 * 1024)
-#define REASON_MAX 4096 /* of a refusal's body */
+#define ANSWER_MAX   ((size_t)64 * 1024 * 1024)
+#define REASON_MAX   4096 /* of a refusal's body */
+#define LOCATION_MAX 4096
 
 struct client {
     struct client_target target; /* own copies of the strings */
@@ -30,6 +31,7 @@ struct answer {
     int status;
     bool chunked, has_length, keep_alive;
     uint64_t length;
+    char location[LOCATION_MAX]; /* "": none, or too long to be one */
 };
 
 struct client *client_new(const struct client_target *target)
@@ -137,6 +139,9 @@ static int take_header(char *line, struct answer *a)
         if (strcasecmp(value, "chunked") != 0)
             return bad_answer();
         a->chunked = true;
+    } else if (strcasecmp(line, "Location") == 0) {
+        if (len < sizeof(a->location))
+            memcpy(a->location, value, len + 1);
     } else if (strcasecmp(line, "Connection") == 0) {
         if (http_list_has(value, "close"))
             a->keep_alive = false;
@@ -340,6 +345,33 @@ struct conn *client_open(const struct client *c, const char *method, const char 
     err_detail(err, "%s answered %d %s: %.200s", where, a.status, http_reason(a.status),
                buf_str(&body));
     return NULL;
+}
+
+int client_get(const struct client *c, const char *path_query, const struct deadline *d,
+               struct client_got *out, struct err *err)
+{
+    AUTO(conn_close) struct conn *conn = dial(&c->target, d, err);
+    if (!conn)
+        return -1;
+    AUTO(free_str) char *where = target_text(&c->target);
+    /* 1.0: no server may answer in chunks. */
+    AUTO(free_str)
+    char *text = str_fmt("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: serai/" SERAI_VERSION
+                         "\r\nConnection: close\r\n\r\n",
+                         path_query, where);
+    struct answer a = { 0 };
+    bool ok = conn_write(conn, text, strlen(text), d) == 0 && read_head(conn, &a, d) == 0;
+    explicit_bzero(text, strlen(text)); /* a session may be in it */
+    if (!ok || a.chunked) {
+        transport(err);
+        return ok ? err_detail(err, "%s answers a request of HTTP/1.0 in chunks", where)
+                  : err_detail(err, "no answer from %s: %m", where);
+    }
+    *out = (struct client_got){ .status = a.status,
+                                .conn = a.status == 200 ? TAKE(conn) : NULL,
+                                .length = a.has_length ? a.length : UINT64_MAX,
+                                .location = a.location[0] ? str_dup(a.location) : NULL };
+    return 0;
 }
 
 int client_request(const struct client *c, const struct client_ask *ask, int *status_out,

@@ -32,6 +32,18 @@ int client_call(struct client *c, const char *method, const json_t *params,
 struct conn *client_open(const struct client *c, const char *method, const char *path_query,
                          const char *extra, const struct deadline *d, struct err *err);
 
+/* The answer to a GET. conn: taken by the caller, at the beginning of the body; NULL unless status is 200. */
+struct client_got {
+    int status;
+    struct conn *conn;
+    uint64_t length; /* of the body; UINT64_MAX: until the server ends */
+    char *location;  /* where a redirection goes, given; NULL: it does not say */
+};
+
+/* A GET of its own connection, whose body is a stream. -1: as client_call(). */
+int client_get(const struct client *c, const char *path_query, const struct deadline *d,
+               struct client_got *out, struct err *err) MUST_CHECK;
+
 struct client_ask {
     const char *method, *path_query;
     const char *extra; /* header lines with CRLF, or NULL */

@@ -127,11 +127,35 @@ static int print_refs(struct xe *x, const char *result, struct err *err)
     return 0;
 }
 
+/* The daemon fetches it. */
+static int import_url(struct xe *x, const char *url, const char *sr, struct err *err)
+{
+    int preserve = xe_flag(x, "preserve"), force = xe_flag(x, "force");
+    AUTO(json_drop) json_t *made = NULL;
+    json_t *ref;
+    size_t i;
+
+    if (xe_param(x, "filename") || xe_flag(x, "metadata") || xe_flag(x, "dry-run"))
+        return xe_fail(err,
+                       "Parameter 'url' does not go with filename, metadata and dry-run");
+    if (xe_call(x, "VM.import",
+                json_pack("[ssbb]", url, sr ? sr : "OpaqueRef:NULL", preserve, force),
+                &made, err)
+        < 0)
+        return -1;
+    json_array_foreach(made, i, ref)
+    {
+        if (xe_print_uuid(x, "VM", json_string_value(ref), err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int vm_import(struct xe *x, struct err *err)
 {
     static const char *const not_yet[] = { "host-username", "host-password", "type",
-                                           "remote-config", "url",           "vdi" };
-    const char *file, *sr_uuid = xe_param(x, "sr-uuid");
+                                           "remote-config", "vdi" };
+    const char *file, *sr_uuid = xe_param(x, "sr-uuid"), *url = xe_param(x, "url");
     AUTO(free_str) char *sr = NULL, *result = NULL;
     AUTO(buf_done) struct buf path = BUF_INIT(0);
     for (size_t i = 0; i < ARRAY_SIZE(not_yet); i++) {
@@ -139,9 +163,11 @@ static int vm_import(struct xe *x, struct err *err)
         if (xe_param(x, not_yet[i]) || json_object_size(map))
             return xe_fail(err, "Parameter not yet served: %s", not_yet[i]);
     }
-    if (xe_need(x, "filename", &file, err) < 0
+    if ((!url && xe_need(x, "filename", &file, err) < 0)
         || (sr_uuid && xe_by_uuid(x, "SR", sr_uuid, &sr, err) < 0))
         return -1;
+    if (url)
+        return import_url(x, url, sr, err);
     buf_addf(&path, "/%s?restore=%s&force=%s&dry_run=%s",
              xe_flag(x, "metadata") ? "import_metadata" : "import",
              xe_flag(x, "preserve") ? "true" : "false",

@@ -280,6 +280,7 @@ TEST(machines)
                 "{\"" R(00000010) "\":[\"VM_REQUIRES_SR\",\"x\"]}");
     mock_answer(m, "session.get_all_subject_identifiers", "[\"u1\",\"u2\"]");
     mock_answer(m, "host.call_plugin", "\"plugin says\"");
+    mock_answer(m, "VM.import", "[\"" R(00000010) "\"]");
     static const char *const lines[] = {
         "vm-start uuid=" DB,
         "vm-start uuid=" DB " on=alpha paused=true",
@@ -320,6 +321,10 @@ TEST(machines)
         "vm-export uuid=" DB " filename=/a/b.xva compress=zstd include-snapshots=false",
         "vm-import filename=/a/b.xva sr-uuid=" U(00000003),
         "vm-import filename=/a/b.xva url=http://x",
+        "vm-import url=http://x/y.xva sr-uuid=" U(00000003) " preserve=true",
+        "vm-import url=http://x/y.xva --force",
+        "vm-import url=http://x/y.xva vdi:a=b",
+        "vm-import",
         "console uuid=" WEB,
         "vm-console uuid=" DB,
     };
