@@ -54,6 +54,7 @@ static const struct vm_rule vm_rules[] = {
     { VM_OPERATIONS_EXPORT, HALTED | SUSPENDED, true, true,
       BIT(VM_OPERATIONS_CLONE) | BIT(VM_OPERATIONS_COPY) | BIT(VM_OPERATIONS_EXPORT) },
     { VM_OPERATIONS_SNAPSHOT, ANY, true, false, 0 },
+    { VM_OPERATIONS_SNAPSHOT_WITH_QUIESCE, RUNNING, true, false, 0 },
     { VM_OPERATIONS_REVERT, HALTED, false, true, 0 },
     { VM_OPERATIONS_PROVISION, HALTED, true, true, 0 },
     { VM_OPERATIONS_MAKE_INTO_TEMPLATE, HALTED, true, false, 0 },
@@ -234,6 +235,7 @@ static const uint64_t still_ops = BIT(VM_OPERATIONS_START) | BIT(VM_OPERATIONS_S
                                   | BIT(VM_OPERATIONS_RESUME_ON)
                                   | BIT(VM_OPERATIONS_CHECKPOINT)
                                   | BIT(VM_OPERATIONS_SNAPSHOT)
+                                  | BIT(VM_OPERATIONS_SNAPSHOT_WITH_QUIESCE)
                                   | BIT(VM_OPERATIONS_POOL_MIGRATE)
                                   | BIT(VM_OPERATIONS_MIGRATE_SEND);
 

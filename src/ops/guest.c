@@ -13,8 +13,10 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "ops/call.h"
 #include "ops/host_ctx.h"
+#include "ops/quiesce.h"
 #include "ops/vm.h"
 
 #define FIRST_US  (US_PER_SEC / 2)
@@ -240,8 +242,9 @@ static void visit(const char *uuid, bool closed, bool slept)
 {
     struct deadline d = deadline_in(ANSWER_US);
     bool gone = host_ctx.machine->state(uuid) == MACHINE_NONE;
-    bool set = slept && !gone && !closed && set_clock(uuid, &d);
-    bool answered = !gone && !closed && look(uuid);
+    bool moves = !gone && !closed && quiesce_settle(uuid);
+    bool set = moves && slept && set_clock(uuid, &d);
+    bool answered = moves && look(uuid);
     if (closed && !gone)
         (void)record(uuid, NULL);
     settle(uuid, answered, gone, set);
@@ -274,13 +277,24 @@ static void *guest_main(void *arg)
 /* Machines that run from before: their agents said when they opened, to a daemon that is gone. */
 static void look_at_all(void)
 {
+    VEC(char *) silent = { 0 };
     db_lock();
     for (struct db_iter it = db_first(CLASS_VM); it.rec; db_next(&it)) {
         const struct vm_rec *vm = it.rec;
-        if (vm->power_state == VM_POWER_STATE_RUNNING && !ref_is_null(&vm->guest_metrics))
+        if (vm->power_state != VM_POWER_STATE_RUNNING)
+            continue;
+        if (!ref_is_null(&vm->guest_metrics))
             guest_look(vm->uuid);
+        else
+            vec_push(&silent, str_dup(vm->uuid));
     }
     db_unlock();
+    for (size_t i = 0; i < silent.n; i++) {
+        if (quiesce_marked(silent.v[i]))
+            guest_look(silent.v[i]);
+        free(silent.v[i]);
+    }
+    vec_done(&silent);
 }
 
 int guest_init(struct err *err)

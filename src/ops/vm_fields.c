@@ -146,10 +146,6 @@ int op_vm_set_snapshot_schedule(struct call *call,
     ref_text(&a->self, text);
     if (fits && r && vm->is_a_template)
         fits = err_set(err, ERR_VM_IS_TEMPLATE, text) == 0;
-    if (fits && r && r->type == VMSS_TYPE_SNAPSHOT_WITH_QUIESCE)
-        fits = err_set(err, ERR_VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED, text,
-                       "the guest has no agent that could quiesce it")
-               == 0;
     if (!fits) {
         tx_abort(tx);
         return -1;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "model/ops_lock.h"
 #include "ops/host_ctx.h"
+#include "ops/quiesce.h"
 #include "ops/snapshot.h"
 #include "ops/vm.h"
 #include "ops/vm_memory.h"
@@ -22,7 +23,7 @@
 struct parts {
     struct ref memory; /* null: none */
     struct machine_saved saved;
-    bool split;
+    bool split, quiesced;
     struct memory_head head; /* revert */
     struct snapshot_disk disks[VMSPEC_DISKS_MAX];
     struct ref vbds[VMSPEC_DISKS_MAX];
@@ -126,7 +127,7 @@ static struct ref record_vm(struct tx *tx, const struct ref *ref, const struct v
         schema_classes[CLASS_VM].fields[F_VM_POWER_STATE].ty->enm;
     str_put(&snap->name_label, name);
     put_info(snap, "power-state-at-snapshot", states->values[vm->power_state]);
-    put_info(snap, "disk-snapshot-type", "crash_consistent");
+    put_info(snap, "disk-snapshot-type", p->quiesced ? "quiesced" : "crash_consistent");
     snap->power_state = ref_is_null(&p->memory) ? VM_POWER_STATE_HALTED
                                                 : VM_POWER_STATE_SUSPENDED;
     snap->is_a_template = true;
@@ -216,28 +217,58 @@ static int record_snapshot(struct call *call, const struct ref *ref, const char 
     return 0;
 }
 
-int op_vm_snapshot(struct call *call, const struct vm_snapshot_args *a, struct ref *result,
-                   struct err *err)
+static int split_and_record(struct call *call, const struct ref *vm, const char *name,
+                            const char *rests, struct parts *p, struct ref *result,
+                            struct err *err)
+{
+    int rc = snapshot_split(p->disks, p->n, err);
+    if (rests[0])
+        quiesce_thaw(rests); /* the disks are as they were, and others are written now */
+    if (rc)
+        return -1;
+    (void)FAILPOINT("vm.snapshot.disks");
+    rc = record_snapshot(call, vm, name, p, result, err);
+    (void)FAILPOINT("vm.snapshot.recorded");
+    snapshot_end(p->disks, p->n, rc == 0);
+    return rc;
+}
+
+static int take(struct call *call, const struct ref *vm_ref, const char *name,
+                const struct set_ref *ignore, bool quiesce, struct ref *result,
+                struct err *err)
 {
     AUTO(free_ptr) struct parts *p = mem_alloc(sizeof(*p));
+    char rests[UUID_TEXT_SIZE] = "";
     db_lock();
-    const struct vm_rec *vm = call_get(CLASS_VM, &a->vm, err);
+    const struct vm_rec *vm = call_get(CLASS_VM, vm_ref, err);
     if (vm)
-        collect(vm, &a->ignore_vdis, p);
+        collect(vm, ignore, p);
+    if (vm && quiesce)
+        memcpy(rests, vm->uuid, sizeof(rests));
     db_unlock();
     if (!vm)
         return -1;
     int rc = hold_disks(call, p, "snapshot", err);
+    p->quiesced = quiesce;
+    if (rc == 0 && quiesce)
+        rc = quiesce_freeze(vm_ref, rests, &call->deadline, err);
     if (rc == 0)
-        rc = snapshot_split(p->disks, p->n, err);
-    if (rc == 0) {
-        (void)FAILPOINT("vm.snapshot.disks");
-        rc = record_snapshot(call, &a->vm, a->new_name, p, result, err);
-        (void)FAILPOINT("vm.snapshot.recorded");
-        snapshot_end(p->disks, p->n, rc == 0);
-    }
+        rc = split_and_record(call, vm_ref, name, rests, p, result, err);
     let_go(call, p);
     return rc;
+}
+
+int op_vm_snapshot(struct call *call, const struct vm_snapshot_args *a, struct ref *result,
+                   struct err *err)
+{
+    return take(call, &a->vm, a->new_name, &a->ignore_vdis, false, result, err);
+}
+
+int op_vm_snapshot_with_quiesce(struct call *call,
+                                const struct vm_snapshot_with_quiesce_args *a,
+                                struct ref *result, struct err *err)
+{
+    return take(call, &a->vm, a->new_name, NULL, true, result, err);
 }
 
 /* ---- VM.checkpoint -------------------------------------------------------------------------------------- */

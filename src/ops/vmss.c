@@ -235,20 +235,12 @@ int op_vmss_set_last_run_time(struct call *call,
     return call_set(call, CLASS_VMSS, &a->self, F_VMSS_LAST_RUN_TIME, &a->value, err);
 }
 
-/* No guest here brings its disks into order when asked, so a schedule that wants that can have no machines. */
 int op_vmss_set_type(struct call *call, const struct vmss_set_type_args *a, struct err *err)
 {
-    char text[REF_TEXT_SIZE];
     struct tx *tx = call_tx(call);
-    const struct vmss_rec *r = call_get(CLASS_VMSS, &a->self, err);
-    bool impossible = r && r->VMs.n && a->value == VMSS_TYPE_SNAPSHOT_WITH_QUIESCE;
-    if (impossible)
-        ref_text(&r->VMs.v[0], text);
-    if (!r || impossible) {
+    if (!call_get(CLASS_VMSS, &a->self, err)) {
         tx_abort(tx);
-        return r ? err_set(err, ERR_VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED, text,
-                           "the guest has no agent that could quiesce it")
-                 : -1;
+        return -1;
     }
     tx_set_enum(tx, &a->self, CLASS_VMSS, F_VMSS_TYPE, a->value);
     return tx_commit(tx, err);

@@ -85,24 +85,32 @@ int64_t vmss_run_last_due(const struct vmss_rec *r, int64_t now_us)
 static int take(struct call *call, const struct vmss_rec *r, const struct ref *vm,
                 struct ref *snap, struct err *err)
 {
-    bool memory = false;
+    bool memory = false, quiesce = false;
     char stamp[20];
     db_lock();
     const struct vm_rec *rec = call_get(CLASS_VM, vm, err);
     memory = rec && r->type == VMSS_TYPE_CHECKPOINT
              && rec->power_state == VM_POWER_STATE_RUNNING;
+    quiesce = rec && r->type == VMSS_TYPE_SNAPSHOT_WITH_QUIESCE
+              && rec->power_state == VM_POWER_STATE_RUNNING; /* what is off is at rest */
     clock_iso(clock_wall_us(), stamp);
     stamp[15] = '\0';
     AUTO(free_str)
     char *name = rec ? str_fmt("%s-%s-%s", rec->name_label, r->name_label, stamp) : NULL;
     db_unlock();
     if (!rec
-        || op_begin(CLASS_VM, vm, memory ? "checkpoint" : "snapshot", &call->task, err))
+        || op_begin(CLASS_VM, vm,
+                    memory    ? "checkpoint"
+                    : quiesce ? "snapshot_with_quiesce"
+                              : "snapshot",
+                    &call->task, err))
         return -1;
     struct vm_snapshot_args disks = { .vm = *vm, .new_name = name };
     struct vm_checkpoint_args all = { .vm = *vm, .new_name = name };
-    int rc = memory ? op_vm_checkpoint(call, &all, snap, err)
-                    : op_vm_snapshot(call, &disks, snap, err);
+    struct vm_snapshot_with_quiesce_args rest = { .vm = *vm, .new_name = name };
+    int rc = memory    ? op_vm_checkpoint(call, &all, snap, err)
+             : quiesce ? op_vm_snapshot_with_quiesce(call, &rest, snap, err)
+                       : op_vm_snapshot(call, &disks, snap, err);
     op_end(CLASS_VM, vm, &call->task);
     if (rc)
         return -1;

@@ -23,6 +23,8 @@ case "$l" in
 *fsinfo*) echo '{"return":[{"mountpoint":"/","type":"ext4","total-bytes":1000,"used-bytes":400},{"mountpoint":"/proc","type":"proc"}]}' >&3;;
 *exec-status*) echo '{"return":{"exited":true,"exitcode":3,"out-data":"aGkK","err-data":"/w=="}}' >&3;;
 *guest-exec*) echo "EXEC $l" >/dev/ttyS0; echo '{"return":{"pid":7}}' >&3;;
+*fsfreeze-freeze*) echo FROZEN >/dev/ttyS0; if [ -e /refuse ]; then echo '{"error":{"class":"GenericError","desc":"no"}}' >&3; else echo '{"return":1}' >&3; fi;;
+*fsfreeze-thaw*) echo THAWED >/dev/ttyS0; echo '{"return":1}' >&3;;
 *guest-ping*) echo '{"return":{}}' >&3;;
 *guest-shutdown*) echo AGENT OFF >/dev/ttyS0; busybox poweroff -f;;
 esac
@@ -82,8 +84,27 @@ def plugins(api, vm, line):
     assert refused("exec", path="/x", timeout="0") in ("INVALID_VALUE", "VM_CALL_PLUGIN_RATE_LIMIT")
 
 
+def rests(api, vm, line):
+    """For a snapshot with quiesce: it goes on again, also when it refuses."""
+    snap = vm.call("snapshot_with_quiesce", "at rest")
+    line.expect(r"^FROZEN\r$")
+    line.expect(r"^THAWED\r$")
+    assert api.call("VM.get_snapshot_info", snap)["disk-snapshot-type"] == "quiesced"
+    assert not (vm.directory() / "frozen").exists()
+    line.ask("sh echo >/refuse", r"^SH 0\r$")
+    error = vm.fails("snapshot_with_quiesce", "never")
+    assert (error.code, error.params) == ("VM_SNAPSHOT_WITH_QUIESCE_FAILED", [vm.ref])
+    line.expect(r"^FROZEN\r$")
+    line.expect(r"^THAWED\r$")
+    assert vm.get("snapshots") == [snap] and not (vm.directory() / "frozen").exists()
+    [disk] = [api.call("VBD.get_VDI", b) for b in api.call("VM.get_VBDs", snap)]
+    api.call("VM.destroy", snap)
+    api.call("VDI.destroy", disk)
+
+
 def test_a_guest_reports_itself(api, vm):
     vm.add_vif()
+    vm.add_disk()
     line = vm.start_up()
     assert metrics(api, vm) is None
     install(line, AGENT)
@@ -94,6 +115,7 @@ def test_a_guest_reports_itself(api, vm):
     assert record["PV_drivers_detected"] and record["live"] and record["other"]["data-ts-hostname"] == "little"
     assert record["disks"] == {"0/mount": "/", "0/type": "ext4", "0/size": "1000", "0/free": "600"}
     plugins(api, vm, line)
+    rests(api, vm, line)
     vm.call("clean_shutdown")
     line.expect(r"^AGENT OFF\r$")
     assert vm.state() == "Halted" and metrics(api, vm) is None
@@ -108,6 +130,7 @@ def test_a_hostile_guest_harms_nobody(daemon, api, vm):
         install(other.start_up(), AGENT)
         guests.until("a report of the other", lambda: metrics(api, other))
         assert metrics(api, vm) is None
+        assert vm.fails("snapshot_with_quiesce", "of nobody").code == "VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED"
         assert vm.state() == "Running"
     finally:
         other.remove()
