@@ -11,7 +11,10 @@
  *       exit        SIGKILL to ourselves
  *       error       FAILPOINT() is true, errno EIO
  *       sleep[=MS]  wait, 1000 ms if not given
+ *       stop        SIGSTOP to ourselves, for a test that does something to others meanwhile
  *   SERAI_FAILPOINT=list               do nothing but log
+ *   SERAI_FAILPOINT=@FILE              at each hit the plan is what FILE says then, "list" if there is none;
+ *                                      hits are counted from when it changed, and every hit is logged
  *   SERAI_FAILPOINT_LOG=FILE           append "point NAME" for each one in the program at its start,
  *                                      and "hit NAME" when one is first reached
  * A SERAI_FAILPOINT that cannot be read ends the program with status 2. Thread: any. */

@@ -104,6 +104,37 @@ TEST(list_logs_what_is_there_and_what_was_hit)
     CHECK_STR(hit, "hit work.middle\n"); /* once, and nothing else */
 }
 
+/* The file's plan, and what is said then; the program has one life for all. */
+TEST(a_plan_in_a_file_is_read_at_each_hit)
+{
+    AUTO(free_str) char *file = str_fmt("%s/plan", test_dir());
+    AUTO(free_str) char *plan = str_fmt("@%s", file);
+    AUTO(free_str) char *log = str_fmt("%s/log", test_dir());
+
+    static const struct {
+        const char *text, *said;
+    } rows[] = {
+        { NULL, "call 1: 0 -\n# call 2: 0 -\n# call 3: 0 -\n" },
+        { "list", "call 1: 0 -\n# call 2: 0 -\n# call 3: 0 -\n" },
+        { "work.middle:error:2", "call 1: 0 -\n# call 2: -1 EIO\n# call 3: 0 -\n" },
+        { "work.other:error", "call 1: 0 -\n# call 2: 0 -\n# call 3: 0 -\n" },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        int status = -1;
+        if (rows[i].text)
+            CHECK_INT(io_write_file(file, rows[i].text, strlen(rows[i].text), 0600), 0);
+        (void)unlink(log);
+        AUTO(free_str) char *out = run(plan, log, &status);
+        CHECK_INT(status, 0);
+        CHECK(strstr(out, rows[i].said));
+        AUTO(buf_done) struct buf got = BUF_INIT(65536);
+        CHECK_INT(io_read_file(log, &got), 0);
+        CHECK_STR(strstr(buf_str(&got), "hit "),
+                  "hit work.middle\nhit work.middle\nhit work.middle\n");
+    }
+}
+
 TEST(a_plan_that_makes_no_sense_ends_the_program)
 {
     static const char *const bad[] = { "",          "x",         "x:",       ":exit",

@@ -193,6 +193,12 @@ static void minimal_env(struct argv *env)
     argv_addf(env, "HOME=%s", home ? home : "/");
     argv_add(env, "LANG=C.UTF-8");
     argv_addf(env, "TERM=%s", term ? term : "dumb");
+#ifdef FAILPOINTS
+    static const char *const plans[] = { "SERAI_FAILPOINT", "SERAI_FAILPOINT_LOG" };
+    for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
+        if (getenv(plans[i]))
+            argv_addf(env, "%s=%s", plans[i], getenv(plans[i]));
+#endif
 }
 
 static int by_target(const void *a, const void *b)

@@ -28,6 +28,7 @@
 #include "ops/network.h"
 #include "ops/ops.h"
 #include "ops/pif.h"
+#include "ops/recycle.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
 #include "ops/vm_memory.h"
@@ -368,7 +369,7 @@ int ops_boot(struct err *err)
         return -1;
     disks_settle(machine_lives);
     vtpm_settle();
-    if (vm_nvram_settle(err) || refresh_all(err))
+    if (vm_nvram_settle(err) || recycle_settle(err) || refresh_all(err))
         return -1;
     (void)FAILPOINT("boot.adopted");
     return vm_watch_init(err) || guest_init(err) || gc_start(err) || vmss_run_init(err) ? -1

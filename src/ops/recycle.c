@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An item and what it replaces change in one transaction, so nothing is ever both or neither. A disk's item names its volume,
+/* A disk's item and the disk change in one transaction, so nothing is ever both or neither; a VM that is back loses its item right
+ * after, or at the next start (recycle_settle). A disk's item names its volume,
  * which stays where it is; emptying writes the volume's intent before the item goes, as destroying a disk does. A VM's item
  * holds its description as ova_export makes it. Any thread; no lock held across I/O. */
 #include "ops/recycle.h"
@@ -312,6 +313,22 @@ int op_serai_recycle_restore(struct call *call, const struct serai_recycle_resto
         str_put(result, item->object_uuid);
     record_free(&schema_classes[CLASS_SERAI_RECYCLED], item);
     return rc;
+}
+
+int recycle_settle(struct err *err)
+{
+    struct tx *tx = daemon_tx("recycle bin");
+    VEC(struct ref) back = { 0 };
+    for (struct db_iter it = db_first(CLASS_SERAI_RECYCLED); it.rec; db_next(&it)) {
+        const struct serai_recycled_rec *i = it.rec;
+        struct ref vm;
+        if (str_eq(i->kind, "VM") && db_find_uuid(CLASS_VM, i->object_uuid, &vm))
+            vec_push(&back, it.ref);
+    }
+    for (size_t i = 0; i < back.n; i++)
+        tx_destroy(tx, &back.v[i]);
+    vec_done(&back);
+    return tx_commit(tx, err);
 }
 
 /* ---- away ------------------------------------------------------------------------------------------------- */

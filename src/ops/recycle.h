@@ -19,4 +19,6 @@ struct serai_recycled_rec *recycle_vm(const struct call *call, const struct ref 
 bool recycle_holds(const char *volume) REQUIRES(db_mutex);
 /* Empty what is over its time, and more when the repository is nearly full. The collector's thread. */
 void recycle_turn(const struct sr_handle *sr) EXCLUDES(db_mutex);
+/* At the start: an item whose VM is back goes, as a daemon may die between the two. */
+int recycle_settle(struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 #endif

@@ -15,12 +15,16 @@ import guests  # noqa: E402
 from guest_builds import build  # noqa: E402
 
 
-@pytest.fixture(scope="session")
-def kernels():
+def find_kernels():
     """{name in the kernel folder: file}, and the arguments of the tiny guest."""
     tiny, null = pathlib.Path(build("build-tiny")), pathlib.Path(build("build-null"))
     return {"vmlinuz": tiny / "vmlinuz", "initrd": tiny / "initrd", "null": null,
             "cmdline": (tiny / "cmdline").read_text().strip()}
+
+
+@pytest.fixture(scope="session")
+def kernels():
+    return find_kernels()
 
 
 @pytest.fixture(scope="module")

@@ -343,7 +343,7 @@ def disk_file(daemon, api, vdi):
 def content(daemon, api, vdi, size=None):
     """The bytes of a disk, as its disk process serves them now or as its files hold them."""
     for vbd in api.call("VDI.get_VBDs", vdi):
-        path = daemon.runtime / "disks" / "vm" / api.call("VM.get_uuid", api.call("VBD.get_VM", vbd)) / (
+        path = daemon.runtime / "disks" / "nbd" / api.call("VM.get_uuid", api.call("VBD.get_VM", vbd)) / (
             api.call("VBD.get_uuid", vbd) + ".sock")
         if path.exists():
             folder = os.open(path.parent, os.O_PATH)  # an address holds no long path
@@ -385,6 +385,7 @@ def volumes_amiss(daemon, api):
     inner = [n for n, text in texts.items() if text.endswith(" inner")]
     local = [v["location"] + (".raw" if v["sm_config"].get("type") == "raw" else ".vhd")
              for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso"]
+    local += [i["volume"] + ".vhd" for i in api.call("serai_recycled.get_all_records").values() if i["volume"]]
     there = files_below(daemon.state / "sr")
     return ([("an intent that is not of a volume which others continue", n, texts[n]) for n in texts if n not in inner]
             + [("what nothing continues", n) for n in inner if not local]
@@ -411,6 +412,9 @@ def check_whole(daemon, api):
         for cls, refs in (("VBD", record["VBDs"]), ("VIF", record["VIFs"])):
             for ref in refs:
                 assert running or sleeps or not api.call(cls + ".get_currently_attached", ref)
+    tpms = daemon.state / "tpm"
+    assert (sorted(p.name for p in tpms.iterdir()) if tpms.is_dir() else []) == sorted(
+        r["uuid"] for r in api.call("VTPM.get_all_records").values()), "a file for each TPM"
     last = []
     try:
         until("volumes at rest", lambda: last.__setitem__(slice(None), volumes_amiss(daemon, api)) or not last)
@@ -419,6 +423,10 @@ def check_whole(daemon, api):
     assert set(daemon.disk_processes().values()) <= set(live), "no disk process without its machine"
     folder = daemon.runtime / "disks" / "vm"
     assert (sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []) == sorted(daemon.disk_processes().values())
+    plugged = {(api.call("VM.get_uuid", v["VM"]), v["uuid"] + ".sock") for v in api.call("VBD.get_all_records").values()
+               if v["currently_attached"]}
+    there = {(path.parent.name, path.name) for path in (daemon.runtime / "disks" / "nbd").glob("*/*.sock")}
+    assert there <= plugged, "a socket of a disk that is not there"
     assert [t["name_label"] for t in api.call("task.get_all_records").values() if t["status"] == "pending"] == []
     for cls in ("VDI", "SR", "VBD", "VIF"):
         for record in api.call(cls + ".get_all_records").values():
