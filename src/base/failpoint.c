@@ -138,7 +138,10 @@ bool failpoint_hit(struct failpoint *p)
     else if (hit == plan.nth && str_eq(p->name, plan.name))
         due = plan;
     switch (due.action) {
-    case DO_EXIT: (void)raise(SIGKILL); break;
+    case DO_EXIT:
+        log_point("die", p->name);
+        (void)raise(SIGKILL);
+        break;
     case DO_STOP: (void)kill(getpid(), SIGSTOP); break;
     case DO_SLEEP: (void)poll(NULL, 0, due.sleep_ms); break;
     case DO_ERROR: errno = EIO; return true;

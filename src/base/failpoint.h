@@ -16,7 +16,8 @@
  *   SERAI_FAILPOINT=@FILE              at each hit the plan is what FILE says then, "list" if there is none;
  *                                      hits are counted from when it changed, and every hit is logged
  *   SERAI_FAILPOINT_LOG=FILE           append "point NAME" for each one in the program at its start,
- *                                      and "hit NAME" when one is first reached
+ *                                      and "hit NAME" when one is first reached,
+ *                                      and "die NAME" when exit is next
  * A SERAI_FAILPOINT that cannot be read ends the program with status 2. Thread: any. */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H

@@ -250,7 +250,12 @@ class World:
         api, vm, act, contents = self.begin(operation, adopt)
         self.arm(point + (":exit" if victim == "itself" else ":stop"))
         caller = Caller(act, api)
-        dead = len(self.kill_beside(caller, victim)) if victim != "itself" else 1
+        if victim == "itself":  # the next one lives
+            guests.until("a death", lambda: self.lines("die") or not caller.is_alive(), step=0.005)
+            dead = len(self.lines("die"))
+            self.arm()
+        else:
+            dead = len(self.kill_beside(caller, victim))
         caller.join_kicking(self.daemon)
         self.arm()
         self.kills += dead
