@@ -15,7 +15,8 @@ const void *view_get(enum class_id cls, const struct ref *ref)
     return rec || cls != CLASS_ROLE ? rec : rbac_permission_of(ref, NULL);
 }
 
-bool view_find_uuid(enum class_id cls, const char *uuid, struct ref *out)
+static bool find_uuid(enum class_id cls, const char *uuid, struct ref *out)
+    REQUIRES(db_mutex)
 {
     struct uuid u;
     if (db_find_uuid(cls, uuid, out))
@@ -24,6 +25,16 @@ bool view_find_uuid(enum class_id cls, const char *uuid, struct ref *out)
         return false;
     memcpy(out->b, u.b, sizeof(out->b));
     return rbac_permission_of(out, NULL) != NULL;
+}
+
+bool view_find_uuid(const struct session *s, enum class_id cls, const char *uuid,
+                    struct ref *out)
+{
+    bool all = ref_is_null(&s->token)
+               && (s->local_superuser || (s->roles & ROLE_POOL_ADMIN));
+    if (!find_uuid(cls, uuid, out))
+        return false;
+    return cls == CLASS_SESSION ? all || ref_eq(out, &s->ref) : view_sees(s, out);
 }
 
 bool view_sees(const struct session *s, const struct ref *ref)

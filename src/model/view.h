@@ -10,9 +10,10 @@
 /* The stored record, or that of an object that follows from the schema: a permission, as a role. NULL: none. */
 const void *view_get(enum class_id cls, const struct ref *ref) REQUIRES(db_mutex);
 
-/* By uuid, those objects included. */
-bool view_find_uuid(enum class_id cls, const char *uuid, struct ref *out)
-    REQUIRES(db_mutex);
+/* By uuid, those objects included, if the session sees it. Another's session is found by who may do everything anyway: its
+ * reference is all that it takes to act in it, and its uuid stands in the audit log. */
+bool view_find_uuid(const struct session *s, enum class_id cls, const char *uuid,
+                    struct ref *out) REQUIRES(db_mutex);
 
 /* Is this object there at all for the session? A token may be limited to some. */
 bool view_sees(const struct session *s, const struct ref *ref) REQUIRES(db_mutex);

@@ -7,6 +7,7 @@
 #include "api/errors.h"
 #include "api/ops.h"
 #include "base/mem.h"
+#include "model/view.h"
 
 #define NAME_MAX_BYTES 256
 #define BODY_MAX_BYTES ((size_t)64 * 1024) /* times MESSAGE_LIMIT is what they may cost */
@@ -165,7 +166,7 @@ static int write_records(struct call *call, const struct filter *f)
     enc_struct_begin(call->out, call->enc);
     db_lock();
     for (struct db_iter it = db_first(CLASS_MESSAGE); it.rec; db_next(&it)) {
-        if (!fits(f, it.rec))
+        if (!view_sees(&call->session, &it.ref) || !fits(f, it.rec))
             continue;
         struct enc_text text = db_encoded(CLASS_MESSAGE, &it.ref, (int)call->enc);
         ref_text(&it.ref, name);
@@ -243,11 +244,13 @@ int op_message_get_all_records_where(struct call *call,
 int op_message_get_all(struct call *call, const struct message_get_all_args *a,
                        struct set_ref *result, struct err *err)
 {
-    (void)call, (void)a, (void)err;
+    (void)a, (void)err;
     db_lock();
     result->v = mem_array(MAX(db_count(CLASS_MESSAGE), (size_t)1), sizeof(*result->v));
-    for (struct db_iter it = db_first(CLASS_MESSAGE); it.rec; db_next(&it))
-        result->v[result->n++] = it.ref;
+    for (struct db_iter it = db_first(CLASS_MESSAGE); it.rec; db_next(&it)) {
+        if (view_sees(&call->session, &it.ref))
+            result->v[result->n++] = it.ref;
+    }
     db_unlock();
     return 0;
 }
@@ -268,9 +271,8 @@ int op_message_get_record(struct call *call, const struct message_get_record_arg
 int op_message_get_by_uuid(struct call *call, const struct message_get_by_uuid_args *a,
                            struct ref *result, struct err *err)
 {
-    (void)call;
     db_lock();
-    bool found = db_find_uuid(CLASS_MESSAGE, a->uuid, result);
+    bool found = view_find_uuid(&call->session, CLASS_MESSAGE, a->uuid, result);
     db_unlock();
     return found ? 0 : err_set(err, ERR_UUID_INVALID, "message", a->uuid);
 }

@@ -118,7 +118,7 @@ static int get_by_uuid(struct call *call, void *args, struct err *err)
     bool found;
 
     db_lock();
-    found = view_find_uuid(call->def->cls, uuid, &ref) && view_sees(&call->session, &ref);
+    found = view_find_uuid(&call->session, call->def->cls, uuid, &ref);
     db_unlock();
     if (!found)
         return err_set(err, ERR_UUID_INVALID, class_of(call)->name, uuid);

@@ -151,6 +151,19 @@ def test_secrets_are_shown_to_operators_only(api, users):
     api.call("secret.destroy", secret)
 
 
+def test_sessions_are_found_by_their_own_and_by_admins(daemon, api, users):
+    """Who has a session's reference acts in it, and its uuid stands in the audit log, which operators read."""
+    mine = api.call("session.get_uuid", api.session)
+    for r in ROLES:
+        error = users[r].fails("session.get_by_uuid", mine)
+        assert (error.code, error.params) == ("UUID_INVALID", ["session", mine]), r
+        own = users[r].call("session.get_uuid", users[r].session)
+        assert users[r].call("session.get_by_uuid", own) == users[r].session
+        assert api.call("session.get_by_uuid", own) == users[r].session
+    with as_token(daemon, api, "narrow", role(api, "pool-admin"), ["VM.get_all"]) as narrow:
+        assert narrow.fails("session.get_by_uuid", mine).code == "UUID_INVALID"
+
+
 def test_roles_and_permissions_as_objects(api, users):
     all_names = set(api.call("role.get_permissions_name_label", role(api, "pool-admin")))
     records = api.call("role.get_all_records")

@@ -146,6 +146,13 @@ def test_limited_to_objects(daemon, api):
             assert user.fails(*call).code == "RBAC_PERMISSION_DENIED", call
         seen = {e["ref"] for e in user.call("event.from", ["*"], "", 0.0)["events"]}
         assert seen == {mine, network}
+        about = api.call("VM.get_uuid", other)
+        told = api.call("message.create", "TOLD", 3, "VM", about, "of another")
+        assert user.call("message.get_all") == []
+        for reads in (["get_all_records"], ["get_all_records_where", "true"], ["get_since", NEVER], ["get", "VM", about, NEVER]):
+            assert user.call("message." + reads[0], *reads[1:]) == {}, reads
+        assert user.fails("message.get_by_uuid", api.call("message.get_record", told)["uuid"]).code == "UUID_INVALID"
+        assert user.fails("message.get_record", told).code == "RBAC_PERMISSION_DENIED"
         task = user.call("Async.VM.start", mine, False, False)
         assert user.call("task.get_status", task)
         api.wait_task(task)
