@@ -84,6 +84,14 @@ Class("serai_recycled", role="nobody", read="read-only", untracked=True, async_=
           F("content", String, CTOR, default="", doc="Its description; not shown."),
       ])
 
+Class("serai_cbt", role="nobody", read="nobody", untracked=True, async_=False,
+      doc="Which log has what changed in a disk until a snapshot of it was made.",
+      fields=[
+          F("uuid", String, RO, doc="Unique identifier, assigned once and never changed or reused."),
+          F("vdi", String, CTOR, doc="UUID of the snapshot."),
+          F("log", String, CTOR, doc="Name of the log: that of the volume which was written to until then."),
+      ])
+
 Class("serai_role", role="nobody", read="read-only", untracked=True, async_=False,
       doc="What a role made with serai.role_create means.",
       fields=[

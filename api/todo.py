@@ -45,13 +45,6 @@ NOT_YET("MACHINES", "networks of the host: cards, bonds, VLANs, the management i
     "pool.management_reconfigure",
 ])
 
-NOT_YET("DISKS", "snapshots and changed blocks", [
-    "VDI.data_destroy",
-    "VDI.disable_cbt",
-    "VDI.enable_cbt",
-    "VDI.list_changed_blocks",
-])
-
 NOT_YET("DISKS", "disks served by NBD", [
     "VDI.get_nbd_info",
 ])

@@ -400,7 +400,7 @@ static void do_one(struct request *r, struct control_message *m, enum export_ver
     }
     if (verb == EXPORT_STOP)
         r->part[0].entry->closing = true;
-    run_phase(r, PHASE_ONE);
+    run_phase(r, verb == EXPORT_TRACK ? PHASE_HOLD : PHASE_ONE);
 }
 
 static void do_resize(struct request *r, struct control_message *m)
@@ -467,6 +467,7 @@ static void run_message(struct control *c, struct client *k, struct control_mess
         { "close", EXPORT_STOP },  { "flush", EXPORT_FLUSH },
         { "stats", EXPORT_STATS }, { "resume", EXPORT_RESUME },
         { "merge", EXPORT_MERGE }, { "merge-stop", EXPORT_MERGE_STOP },
+        { "track", EXPORT_TRACK },
     };
 
     bool group = str_eq(m->verb, "snapshot");

@@ -383,7 +383,8 @@ static void count(struct disk *d, const struct disk_req *r)
 
 void disk_begin(struct disk *d, struct disk_req *r)
 {
-    if (d->merge && disk_merge_waits(d, r))
+    if ((d->merge && disk_merge_waits(d, r))
+        || (d->cbt && is_write(r) && disk_writable(d) && disk_cbt_waits(d, r)))
         return;
     d->n_active++;
     d->n_begun++;
@@ -442,7 +443,7 @@ void disk_begin_all(struct disk *d, struct list *from)
 void disk_settle(struct disk *d)
 {
     if (!d->holding || d->n_active || d->step != FLUSH_IDLE || d->space_busy
-        || d->n_busy_loads)
+        || d->n_busy_loads || disk_cbt_busy(d))
         return;
     if (disk_writable(d) && disk_flush_owed(d) && !d->chain->failed) {
         disk_flush_join(d, NULL); /* comes back here */

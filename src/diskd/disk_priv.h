@@ -91,6 +91,7 @@ struct disk {
     void *hold_arg;
     struct list queue; /* while held */
 
+    struct disk_cbt *cbt; /* NULL: changes are not tracked */
     struct disk_merge *merge;
     int merge_error;
     int64_t merge_hold_us;
@@ -126,6 +127,11 @@ void disk_fetch_ahead(struct disk *d); /* after a write: keep room in front of i
 bool disk_merge_waits(struct disk *d, struct disk_req *r); /* taken */
 void disk_merge_double(struct disk *d, struct disk_req *r);
 void disk_merge_drained(struct disk *d); /* of the writes of an epoch */
+
+/* disk_cbt.c */
+bool disk_cbt_waits(struct disk *d,
+                    struct disk_req *r); /* a write: taken until it may begin */
+bool disk_cbt_busy(const struct disk *d);
 
 /* disk_flush.c */
 void disk_flush_init(struct disk *d);

@@ -14,10 +14,12 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "diskd/disk_cbt.h"
 #include "diskd/disk_io.h"
 #include "diskd/disk_journal.h"
 #include "diskd/disk_merge.h"
@@ -41,9 +43,11 @@ struct export
     struct disk_journal *journal;
     struct nbd *nbd;
     struct err open_err;
-    struct vhd_image *child;                /* prepared */
-    struct vhd_image *parent;               /* opened anew, for UNLINK */
-    struct vhd_chain *below;                /* opened for a merge */
+    struct vhd_image *child;             /* prepared */
+    struct vhd_cbt *child_log, *old_log; /* of what is prepared; of the leaf that was, while
+                                               it is being finished */
+    struct vhd_image *parent;            /* opened anew, for UNLINK */
+    struct vhd_chain *below;             /* opened for a merge */
     struct export_cmd *merging, *unmerging; /* unmerging: waits for merging's end */
     struct aio_op call;                     /* of the command under way; one at a time */
     struct export_cmd *calling;
@@ -51,7 +55,8 @@ struct export
     struct vhd_image *finishing;
     struct export_cmd *holding, *stopping;
     struct export_cmd *preparing_later, *merging_later; /* the old leaf is being finished */
-    const void *owner; /* arg of the commands from PREPARE or HOLD to RELEASE */
+    struct export_cmd *releasing; /* answered when the old log is whole */
+    const void *owner;            /* arg of the commands from PREPARE or HOLD to RELEASE */
     int64_t hold_from, hold_us, hold_max_us;
     int64_t tick_at;
     int stop_error;
@@ -102,6 +107,47 @@ static void get_stats(struct export *e, struct export_cmd *c)
     end_cmd(c);
 }
 
+/* The name of the leaf's volume; zero if it has none. */
+static struct uuid volume_of(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char text[UUID_TEXT_SIZE] = "";
+    struct uuid u = { 0 };
+
+    memcpy(text, name, strnlen(name, sizeof(text) - 1));
+    if (!uuid_parse(text, &u))
+        u = (struct uuid){ 0 };
+    return u;
+}
+
+/* The child's log is there before the child is: whoever finds that goes on with both. */
+static int prepare_log(struct export *e, const char *child, uint64_t bytes, struct err *err)
+{
+    AUTO(free_str) char *path = vhd_cbt_path(child);
+    struct uuid parent = volume_of(e->path);
+
+    if (!disk_tracked(e->disk) || !path)
+        return 0;
+    if (vhd_cbt_create(&vhd_io_posix, path, bytes, &parent, err) < 0)
+        return -1;
+    (void)FAILPOINT("disk.snapshot.log");
+    if (vhd_cbt_open(&vhd_io_posix, path, true, &e->child_log, err) == 0)
+        return 0;
+    (void)unlink(path);
+    return -1;
+}
+
+static void drop_log(struct export *e, const char *child)
+{
+    AUTO(free_str) char *path = vhd_cbt_path(child);
+
+    if (!e->child_log)
+        return;
+    vhd_cbt_close(TAKE(e->child_log));
+    if (unlink(path) < 0)
+        log_warn("%s: removing the unused %s: %m", e->id, path);
+}
+
 /* In a helper: touches the leaf by its name alone. */
 static int call_prepare(void *arg)
 {
@@ -113,10 +159,15 @@ static int call_prepare(void *arg)
     if (vhd_image_open(&vhd_io_posix, e->path, 0, &leaf, &c->err) < 0)
         return -1;
     spec.parent = leaf;
-    if (vhd_create(&vhd_io_posix, c->path, &spec, &c->err) < 0)
+    if (prepare_log(e, c->path, leaf->bytes, &c->err) < 0)
         return -1;
+    if (vhd_create(&vhd_io_posix, c->path, &spec, &c->err) < 0) {
+        drop_log(e, c->path);
+        return -1;
+    }
     if (vhd_image_open(&disk_io, c->path, VHD_OPEN_WRITE, &e->child, &c->err) < 0) {
         (void)unlink(c->path);
+        drop_log(e, c->path);
         return -1;
     }
     return 0;
@@ -125,7 +176,11 @@ static int call_prepare(void *arg)
 static int call_resize(void *arg)
 {
     struct export *e = arg;
+    struct vhd_cbt *log = disk_tracked(e->disk);
 
+    if (log && e->calling->bytes > vhd_cbt_disk_bytes(log)
+        && vhd_cbt_resize(log, e->calling->bytes, &e->calling->err) < 0)
+        return -1;
     return vhd_resize(disk_chain(e->disk), e->calling->bytes, &e->calling->err);
 }
 
@@ -173,11 +228,37 @@ static int call_open_below(void *arg)
     return e->below->bytes < c->bytes ? vhd_resize(e->below, c->bytes, err) : 0;
 }
 
+/* A log that is not made whole says more than what changed. */
+static void finish_log(const struct export *e, struct vhd_cbt *log)
+{
+    AUTO(err_done) struct err err = { 0 };
+
+    if (log && (FAILPOINT("disk.log.finish") || vhd_cbt_finish(log, &err) < 0))
+        log_warn("%s: the log of changes: %s", e->id, err.detail ? err.detail : "failed");
+    vhd_cbt_close(log);
+}
+
 static int call_finish(void *arg)
 {
     struct export *e = arg;
 
+    finish_log(e, TAKE(e->old_log));
     return vhd_image_finish(e->finishing, NULL);
+}
+
+/* What was noted so far stays noted, in the file that it was noted in. The disk is held. */
+static int call_track(void *arg)
+{
+    struct export *e = arg;
+    struct vhd_cbt *log = NULL;
+
+    finish_log(e, disk_track(e->disk, NULL));
+    if (vhd_cbt_open_beside(&vhd_io_posix, e->path, disk_bytes(e->disk), &log,
+                            &e->calling->err)
+        < 0)
+        return -1;
+    (void)disk_track(e->disk, log); /* there was none */
+    return 0;
 }
 
 static int call_drop(void *arg)
@@ -186,6 +267,7 @@ static int call_drop(void *arg)
     AUTO(free_str) char *path = str_dup(e->child->path);
 
     vhd_image_close(TAKE(e->child));
+    drop_log(e, path);
     if (unlink(path) < 0 || vhd_io_posix.ops->fsync_dir(NULL, path) < 0)
         log_warn("%s: removing the unused %s: %m", e->id, path);
     return 0;
@@ -281,6 +363,8 @@ static void finish_done(struct aio_op *op, int64_t res)
     if (res < 0)
         log_warn("%s: %s has no second footer", e->id, e->finishing->path);
     e->finishing = NULL;
+    if (e->releasing)
+        end_cmd(TAKE(e->releasing));
     if (e->preparing_later)
         call(e, TAKE(e->preparing_later), call_prepare);
     else if (e->merging_later)
@@ -297,6 +381,7 @@ static void push(struct export *e, struct export_cmd *c)
         e->path = str_dup(e->child->path);
         e->child = NULL;
         disk_changed(e->disk);
+        e->old_log = disk_track(e->disk, TAKE(e->child_log));
         e->finishing = old;
         e->finish_op = (struct aio_op){
             .done = finish_done, .kind = AIO_CALL, .call = call_finish, .arg = e
@@ -405,6 +490,8 @@ static void release(struct export *e, struct export_cmd *c)
     vhd_image_close(TAKE(e->parent));
     if (e->child)
         call(e, c, call_drop);
+    else if (e->finishing && disk_tracked(e->disk))
+        e->releasing = c; /* then the log that was says what changed, and no more */
     else
         end_cmd(c);
 }
@@ -447,6 +534,7 @@ static void run_cmd(struct aio_op *op, int64_t res)
     case EXPORT_RESIZE:
         call(e, c, call_resize); /* held by the same request */
         break;
+    case EXPORT_TRACK: call(e, c, call_track); break;
     case EXPORT_RESUME:
         disk_resume(e->disk);
         end_cmd(c);
@@ -560,6 +648,12 @@ static int open_all(struct export *e, struct err *err)
     if (e->journal)
         disk_set_journal(e->disk, e->journal);
     disk_on_stop(e->disk, disk_stop_event, e);
+    if (e->spec.write && e->spec.n_fds <= e->spec.nbd_fd) {
+        struct vhd_cbt *log = NULL;
+        if (vhd_cbt_open_beside(&vhd_io_posix, e->path, c->bytes, &log, err) < 0)
+            return -1;
+        (void)disk_track(e->disk, log); /* the first */
+    }
     return listen_nbd(e, err);
 }
 
@@ -570,14 +664,20 @@ static int close_all(struct export *e, bool clean, struct err *err)
 
     nbd_free(TAKE(e->nbd));
     if (e->disk) {
+        struct vhd_cbt *log = disk_track(e->disk, NULL);
         struct vhd_chain *c = disk_free(TAKE(e->disk));
         if (clean && vhd_chain_leaf(c)->writable)
             rc = vhd_chain_finish(c, err);
+        if (clean && rc == 0)
+            finish_log(e, log);
+        else
+            vhd_cbt_close(log);
         vhd_chain_close(c);
     }
     if (clean && rc == 0 && e->journal)
         disk_journal_remove(TAKE(e->journal));
     disk_journal_close(TAKE(e->journal));
+    vhd_cbt_close(TAKE(e->child_log));
     vhd_image_close(TAKE(e->child));
     return rc;
 }

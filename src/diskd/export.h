@@ -36,6 +36,7 @@ enum export_verb {
     EXPORT_UNLINK, /* held: the layer at path is let go of, its child continues its parent */
     EXPORT_MERGE,  /* the leaf into its parent, while I/O runs; done when it is over */
     EXPORT_MERGE_STOP,
+    EXPORT_TRACK, /* held: changes are noted in the log beside the leaf, if there is one now */
     EXPORT_RESUME,
     EXPORT_STOP, /* flush, make the image whole, end the thread; the export may be freed after it */
 };

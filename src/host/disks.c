@@ -900,19 +900,33 @@ int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n
     return rc;
 }
 
-int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err *err)
+static int ask_about(const char *vm_uuid, const struct buf *request, struct err *err)
 {
-    AUTO(buf_done) struct buf b = BUF_INIT(256);
     struct deadline d = deadline_in(ASK_US);
     struct entry *e = claim(vm_uuid, false);
     int rc;
 
     if (!e)
         return not_served(vm_uuid, err);
-    buf_addf(&b, "resize\nid=%s\nbytes=%llu\n", id, (unsigned long long)bytes);
-    rc = ask(e, &b, -1, &d, err);
+    rc = ask(e, request, -1, &d, err);
     unclaim(e, false);
     return rc;
+}
+
+int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err *err)
+{
+    AUTO(buf_done) struct buf b = BUF_INIT(256);
+
+    buf_addf(&b, "resize\nid=%s\nbytes=%llu\n", id, (unsigned long long)bytes);
+    return ask_about(vm_uuid, &b, err);
+}
+
+int disks_track(const char *vm_uuid, const char *id, struct err *err)
+{
+    AUTO(buf_done) struct buf b = BUF_INIT(256);
+
+    buf_addf(&b, "track\nid=%s\n", id);
+    return ask_about(vm_uuid, &b, err);
 }
 
 /* ---- merges: the entry is not claimed for as long as they last ----------------------------------------- */

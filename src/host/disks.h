@@ -55,6 +55,8 @@ int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n
                    struct err *err) MUST_CHECK;
 int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err *err)
     MUST_CHECK;
+/* Look again whether a log of changed blocks is beside the leaf; from now on writes are noted there, or not. */
+int disks_track(const char *vm_uuid, const char *id, struct err *err) MUST_CHECK;
 /* Put the leaf into the image that it continues, which has no other child and takes the leaf's name, while the machine goes on.
  * Returns when it is done. Errors: TASK_CANCELLED when d is cancelled or passed: all is as it was. */
 int disks_merge(const char *vm_uuid, const char *id, const struct deadline *d,

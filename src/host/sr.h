@@ -31,6 +31,27 @@ enum sr_format { SR_FORMAT_IMAGE, SR_FORMAT_RAW };
 
 enum sr_merge { SR_MERGE_ALL, SR_MERGE_COPY, SR_MERGE_CHILDREN };
 
+/* A log of changed blocks: what was written through the volume of its name, since the volume of the parent's name was. */
+struct sr_log {
+    char uuid[UUID_TEXT_SIZE], parent[UUID_TEXT_SIZE]; /* parent "": none */
+    uint64_t bytes;                                    /* of the disk */
+};
+
+typedef bool (*sr_log_fn)(const struct sr_log *l, void *arg);
+
+struct sr_logs {
+    /* From when it is opened for writing next, writes to the volume are noted, durably before they are answered. What there was
+     * under that name is forgotten. parent: NULL: none. */
+    int (*create)(const struct sr_config *sr, const char *volume, uint64_t bytes,
+                  const char *parent, struct err *err);
+    int (*remove)(const struct sr_config *sr, const char *log,
+                  struct err *err); /* fine if absent */
+    /* Its changes are added to n bytes of bits: one per 64 KiB, the highest of a byte first. VDI_MISSING(sr, log). */
+    int (*add)(const struct sr_config *sr, const char *log, uint8_t *bits, size_t n,
+               struct sr_log *out, struct err *err);
+    int (*scan)(const struct sr_config *sr, sr_log_fn fn, void *arg, struct err *err);
+};
+
 typedef void (*sr_progress_fn)(double fraction, void *arg);
 typedef bool (*sr_scan_fn)(const struct sr_volume *v, void *arg);
 
@@ -85,6 +106,7 @@ struct sr_ops {
     int (*volume_merge)(const struct sr_config *sr, const char *vdi,
                         const char *const *children, size_t n, enum sr_merge part,
                         const struct deadline *d, struct err *err);
+    const struct sr_logs *logs; /* NULL: changes cannot be tracked */
     /* The bytes of a volume of any kind, through its parents. Given. */
     struct sr_image *(*volume_image)(const struct sr_config *sr, const char *vdi,
                                      bool write, struct err *err);

@@ -5,6 +5,7 @@
  * files are sparse.
  *
  * Runs on any thread, owns no state. Calls on one volume are kept apart by the caller. */
+#include "host/sr_cbt.h"
 #include "host/sr_image.h"
 #include "host/sr_spool.h"
 #include "host/sr_vhd.h"
@@ -169,6 +170,7 @@ static int attach(const struct sr_config *sr, struct err *err)
     sr_spool_forget(sr, NULL);
     return each_entry(sr, TMP_SUFFIX, remove_entry, NULL, err) < 0
                    || each_entry(sr, VHD_TMP, remove_entry, NULL, err) < 0
+                   || each_entry(sr, SR_CBT_TMP, remove_entry, NULL, err) < 0
                ? -1
                : 0;
 }
@@ -710,8 +712,8 @@ static int volume_merge(const struct sr_config *sr, const char *vdi,
 }
 
 static const char *const capabilities[] = {
-    "VDI_CREATE", "VDI_DELETE", "VDI_ATTACH",   "VDI_DETACH",
-    "VDI_RESIZE", "VDI_CLONE",  "VDI_SNAPSHOT", NULL,
+    "VDI_CREATE", "VDI_DELETE",   "VDI_ATTACH",     "VDI_DETACH", "VDI_RESIZE",
+    "VDI_CLONE",  "VDI_SNAPSHOT", "VDI_CONFIG_CBT", NULL,
 };
 
 #define FILE_OPS                                                                           \
@@ -721,7 +723,7 @@ static const char *const capabilities[] = {
     .volume_copy = volume_copy, .volume_resize = volume_resize,                            \
     .volume_open = volume_open, .volume_leaf = volume_leaf, .volume_child = volume_child,  \
     .volume_merge = volume_merge, .spool = sr_spool_open, .spool_forget = sr_spool_forget, \
-    .volume_image = volume_image
+    .logs = &sr_cbt_logs, .volume_image = volume_image
 
 const struct sr_ops sr_file = {
     .type = "file",

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "vhd/vhd_cbt.h"
 #include "vhd/vhd_create.h"
 
 #define PAGE UINT64_C(4096) /* zeros of this length and alignment are not written */
@@ -35,9 +36,12 @@ struct sr_image *sr_image_raw(int fd, uint64_t bytes)
 
 struct sr_image *sr_image_vhd(const char *path, bool write, struct err *err)
 {
-    struct vhd_chain *chain = NULL;
+    AUTO(vhd_chain_cleanup) struct vhd_chain *chain = NULL;
 
-    if (vhd_chain_open(&vhd_io_posix, path, write ? VHD_OPEN_WRITE : 0, &chain, err) < 0)
+    if (vhd_chain_open(&vhd_io_posix, path, write ? VHD_OPEN_WRITE : 0, &chain, err) < 0
+        || (write
+            && vhd_cbt_open_beside(&vhd_io_posix, path, chain->bytes, &chain->cbt, err)
+                   < 0))
         return NULL;
     /* written once and in large pieces: it should stay small */
     if (write && vhd_chain_leaf(chain)->kind == VHD_KIND_DYNAMIC)
@@ -45,7 +49,7 @@ struct sr_image *sr_image_vhd(const char *path, bool write, struct err *err)
     struct sr_image *i = mem_alloc(sizeof(*i));
     i->fd = -1;
     i->bytes = chain->bytes;
-    i->chain = chain;
+    i->chain = TAKE(chain);
     return i;
 }
 
@@ -54,8 +58,10 @@ void sr_image_close(struct sr_image *i)
     if (!i)
         return;
     close_fd(&i->fd);
-    if (i->chain)
+    if (i->chain) {
+        vhd_cbt_close(i->chain->cbt);
         vhd_chain_close(i->chain);
+    }
     if (i->closed)
         i->closed(i->arg);
     free(i);
@@ -74,8 +80,10 @@ void sr_image_cleanup(struct sr_image **i)
 
 int sr_image_finish(struct sr_image *i, struct err *err)
 {
+    if (i->chain && vhd_chain_finish(i->chain, err) < 0)
+        return -1;
     if (i->chain)
-        return vhd_chain_finish(i->chain, err);
+        return i->chain->cbt ? vhd_cbt_finish(i->chain->cbt, err) : 0;
     return fsync(i->fd) < 0 ? vhd_io_failed(err, "flushing", "the volume") : 0;
 }
 

@@ -12,6 +12,7 @@
 #include "api/errors.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "vhd/vhd_cbt.h"
 #include "vhd/vhd_create.h"
 
 #define HEADER_AT_MOST (UINT64_C(1) << 20)
@@ -86,10 +87,15 @@ int sr_vhd_child(const char *parent, bool raw, const char *path, struct err *err
 int sr_vhd_resize(const char *path, uint64_t bytes, struct err *err)
 {
     AUTO(vhd_chain_cleanup) struct vhd_chain *c = NULL;
+    struct vhd_cbt *log = NULL;
 
-    if (vhd_chain_open(&vhd_io_posix, path, VHD_OPEN_WRITE, &c, err) < 0)
+    if (vhd_chain_open(&vhd_io_posix, path, VHD_OPEN_WRITE, &c, err) < 0
+        || vhd_cbt_open_beside(&vhd_io_posix, path, c->bytes, &log, err) < 0)
         return -1;
-    if (bytes > c->bytes && vhd_resize(c, bytes, err) < 0)
-        return -1;
-    return vhd_chain_finish(c, err);
+    c->cbt = log;
+    int rc = bytes > c->bytes ? vhd_resize(c, bytes, err) : 0;
+    if (rc == 0)
+        rc = vhd_chain_finish(c, err);
+    vhd_cbt_close(log);
+    return rc;
 }

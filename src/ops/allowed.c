@@ -388,6 +388,13 @@ int vm_check_disk_free(const struct ref *vm, const struct vbd_rec *vbd, struct e
     return 0;
 }
 
+/* Whose changes can be tracked: of disks that are written to and kept. */
+static bool may_track(const struct vdi_rec *vdi)
+{
+    return !vdi->is_a_snapshot && vdi->on_boot == ON_BOOT_PERSIST
+           && (vdi->type == VDI_TYPE_USER || vdi->type == VDI_TYPE_SYSTEM);
+}
+
 static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allowed)
     REQUIRES(db_mutex)
 {
@@ -397,6 +404,17 @@ static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allow
     if (running & ~copying)
         return;
     bool attached = vm_disk_attached(vdi);
+    if (vdi->cbt_enabled)
+        *allowed |= BIT(VDI_OPERATIONS_LIST_CHANGED_BLOCKS);
+    if (vdi->cbt_enabled && vdi->is_a_snapshot && !vdi->VBDs.n && !running)
+        *allowed |= BIT(VDI_OPERATIONS_DATA_DESTROY);
+    if (vdi->type == VDI_TYPE_CBT_METADATA) { /* there is nothing else left of it */
+        if (!running)
+            *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET);
+        return;
+    }
+    if (may_track(vdi) && !running && !vdi_starting(vdi))
+        *allowed |= BIT(VDI_OPERATIONS_ENABLE_CBT) | BIT(VDI_OPERATIONS_DISABLE_CBT);
     *allowed |= BIT(VDI_OPERATIONS_UPDATE);
     if (!attached || vdi->read_only || vdi->is_a_snapshot)
         *allowed |= copying;
@@ -411,6 +429,30 @@ static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allow
         *allowed |= BIT(VDI_OPERATIONS_RESIZE); /* op_vdi_resize looks who has it */
 }
 
+/* As XenServer words it. False: that is not why. */
+static bool cbt_why(const struct vdi_rec *vdi, const char *text, int op, struct err *err)
+{
+    bool on_off = op == VDI_OPERATIONS_ENABLE_CBT || op == VDI_OPERATIONS_DISABLE_CBT;
+    bool destroy = op == VDI_OPERATIONS_DATA_DESTROY;
+    bool typed = vdi->type == VDI_TYPE_USER || vdi->type == VDI_TYPE_SYSTEM;
+    const char *const *types = schema_classes[CLASS_VDI].fields[F_VDI_TYPE].ty->enm->values;
+    AUTO(free_str)
+    char *what = str_fmt("VDI is %sa snapshot: %s", vdi->is_a_snapshot ? "" : "not ", text);
+    if ((on_off && vdi->is_a_snapshot) || (destroy && !vdi->is_a_snapshot))
+        (void)err_set(err, ERR_OPERATION_NOT_ALLOWED, what);
+    else if (vdi->type == VDI_TYPE_CBT_METADATA || (on_off && !typed))
+        (void)err_set(err, ERR_VDI_INCOMPATIBLE_TYPE, text, types[vdi->type]);
+    else if (on_off && vdi->on_boot != ON_BOOT_PERSIST)
+        (void)err_set(err, ERR_VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION);
+    else if ((destroy || op == VDI_OPERATIONS_LIST_CHANGED_BLOCKS) && !vdi->cbt_enabled)
+        (void)err_set(err, ERR_VDI_NO_CBT_METADATA, text);
+    else if (destroy && vdi->VBDs.n)
+        (void)err_set(err, ERR_VDI_IN_USE, text, "data_destroy");
+    else
+        return false;
+    return true;
+}
+
 static void vdi_why(const struct ref *self, const void *rec, int op, struct err *err)
     REQUIRES(db_mutex)
 {
@@ -420,6 +462,8 @@ static void vdi_why(const struct ref *self, const void *rec, int op, struct err 
     if (vdi->current_operations.n)
         other_operation(CLASS_VDI, text, F_VDI_ALLOWED_OPERATIONS, &vdi->current_operations,
                         err);
+    else if (cbt_why(vdi, text, op, err))
+        return;
     else if (vm_disk_attached(vdi) || vm_memory_kept(self))
         (void)err_set(err, ERR_VDI_IN_USE, text,
                       op_name(CLASS_VDI, F_VDI_ALLOWED_OPERATIONS, op));

@@ -54,6 +54,11 @@ static int check_vbd(struct vbd_rec *vbd, struct err *err) REQUIRES(db_mutex)
     if (!vdi)
         return -1;
     vbd->empty = false;
+    if (vdi->type == VDI_TYPE_CBT_METADATA) {
+        char text[REF_TEXT_SIZE];
+        ref_text(&vbd->VDI, text);
+        return err_set(err, ERR_VDI_INCOMPATIBLE_TYPE, text, "cbt_metadata");
+    }
     if (vdi->read_only && vbd->mode == VBD_MODE_RW) {
         char text[REF_TEXT_SIZE];
         ref_text(&vbd->VDI, text);

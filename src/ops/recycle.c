@@ -68,7 +68,7 @@ struct serai_recycled_rec *recycle_vdi(const struct call *call, const struct ref
     db_lock();
     const struct vdi_rec *vdi = db_get(CLASS_VDI, ref);
     const struct sr_rec *sr = vdi ? db_get(CLASS_SR, &vdi->SR) : NULL;
-    int64_t keep = sr ? keep_us(sr) : 0;
+    int64_t keep = sr && vdi->type != VDI_TYPE_CBT_METADATA ? keep_us(sr) : 0;
     if (keep && !str_eq(sr->content_type, "iso") && vdi->managed && !vdi->missing) {
         item = item_new(call, "VDI", vdi->uuid, vdi->name_label, keep);
         storage_volume(vdi, volume);
@@ -213,6 +213,7 @@ static int restore_vdi(struct call *call, const struct ref *ref,
         return -1;
     }
     rec->SR = sr_ref;
+    rec->cbt_enabled = false; /* its logs went with it */
     struct tx *tx = call_tx(call);
     if (!db_get(CLASS_SERAI_RECYCLED, ref) || !db_get(CLASS_SR, &sr_ref)
         || db_find_uuid(CLASS_VDI, rec->uuid, &there)) {

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "host/disks.h"
 #include "model/ops_lock.h"
+#include "ops/cbt.h"
 #include "ops/lease.h"
 
 static void new_volume(char out[static UUID_TEXT_SIZE])
@@ -51,12 +52,16 @@ static int plan(struct snapshot_disk *d, struct err *err)
         fixed = vdi->is_a_snapshot; /* not written to: it stays in its volume */
         storage_volume(vdi, d->volume);
         find_server(vdi, d);
+        cbt_log(vdi, d->log);
+        d->tracked = d->logged = vdi->cbt_enabled && !fixed;
+        d->bytes = (uint64_t)vdi->virtual_size;
     }
     if (vdi && d->kind == SNAPSHOT_BACK) {
         const struct vdi_rec *of = call_get(CLASS_VDI, &d->of, err);
         gone = !of;
         if (of)
             storage_volume(of, d->old);
+        d->tracked = of && of->cbt_enabled;
     }
     db_unlock();
     if (!vdi || gone || storage_sr(&sr, &d->sr, err))
@@ -134,6 +139,12 @@ static int split_served(struct snapshot_disk *v, size_t n, const char *vm, struc
     return rc;
 }
 
+/* Before the volume is there that is written to from now on. A process makes the log with the volume itself. */
+static int follow(const struct snapshot_disk *d, const char *volume, struct err *err)
+{
+    return d->tracked && volume[0] ? cbt_begin(&d->sr, volume, d->bytes, d->log, err) : 0;
+}
+
 static int split(struct snapshot_disk *v, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -142,7 +153,8 @@ static int split(struct snapshot_disk *v, size_t n, struct err *err)
             if (split_served(v, n, d->vm, err))
                 return -1;
         } else if (d->leaf[0] && !d->moved) {
-            if (d->sr.ops->volume_child(&d->sr.config, d->volume, d->leaf, err))
+            if (follow(d, d->leaf, err)
+                || d->sr.ops->volume_child(&d->sr.config, d->volume, d->leaf, err))
                 return -1;
             d->moved = true;
         }
@@ -150,7 +162,9 @@ static int split(struct snapshot_disk *v, size_t n, struct err *err)
     }
     for (size_t i = 0; i < n; i++)
         if (v[i].fresh[0]
-            && v[i].sr.ops->volume_child(&v[i].sr.config, v[i].volume, v[i].fresh, err))
+            && ((v[i].kind == SNAPSHOT_BACK && follow(&v[i], v[i].fresh, err))
+                || v[i].sr.ops->volume_child(&v[i].sr.config, v[i].volume, v[i].fresh,
+                                             err)))
             return -1;
     return 0;
 }
@@ -188,7 +202,10 @@ static void record_new_vdi(struct tx *tx, struct snapshot_disk *d,
     rec->managed = true;
     if (!take)
         rec->read_only = rec->sharable = false;
+    rec->cbt_enabled = take && d->logged;
     d->made = tx_create(tx, CLASS_VDI, rec, NULL);
+    if (take && d->logged)
+        cbt_record(tx, &d->made, d->log);
 }
 
 static void record_volume(struct tx *tx, const struct snapshot_disk *d,
@@ -236,10 +253,12 @@ static void end_one(struct snapshot_disk *d, bool committed)
         storage_drop(&d->sr, d->fresh);
     else if (d->fresh[0] && !d->for_vm)
         storage_pending_end(d->fresh);
-    if (d->kind == SNAPSHOT_BACK && committed)
+    if (d->kind == SNAPSHOT_BACK && committed) {
         storage_drop(&d->sr, d->old);
-    else if (d->kind == SNAPSHOT_BACK)
+        cbt_collect(&d->sr);
+    } else if (d->kind == SNAPSHOT_BACK) {
         storage_pending_end(d->old);
+    }
     if (d->kind == SNAPSHOT_CLONE && !committed)
         storage_settle_volume(d->volume); /* it may be a disk's still */
 }

@@ -34,6 +34,10 @@ struct snapshot_disk {
     char old[UUID_TEXT_SIZE];    /* BACK: of `of`, before */
     char vm[UUID_TEXT_SIZE], vbd[UUID_TEXT_SIZE]; /* the process that has it; "": none */
     struct lease *lease, *of_lease;
+    bool tracked;   /* there is a log of the disk's changes, to go on in the new volume */
+    bool logged;    /* TAKE: the snapshot has a log */
+    uint64_t bytes; /* of the disk that is tracked */
+    char log[UUID_TEXT_SIZE]; /* that the new one follows; "": none */
     bool moved;
 };
 

@@ -294,7 +294,8 @@ static void write_found(struct tx *tx, const struct ref *ref, const struct scan 
         const struct vdi_rec *rec = db_get(CLASS_VDI, &vdi);
         char volume[UUID_TEXT_SIZE];
         storage_volume(rec, volume);
-        bool there = find(s, volume) != NULL, gone = !there && was_before(s, &vdi);
+        bool there = find(s, volume) != NULL;
+        bool gone = !there && was_before(s, &vdi) && rec->type != VDI_TYPE_CBT_METADATA;
         if (gone && iso && rec->VBDs.n == 0)
             tx_destroy(tx, &vdi);
         else if (gone || there)

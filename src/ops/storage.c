@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "model/ops_lock.h"
+#include "ops/cbt.h"
 #include "ops/gc.h"
 #include "ops/host_ctx.h"
 #include "ops/lease.h"
@@ -684,6 +685,7 @@ int storage_copy_vdi(struct call *call, const struct ref *src, const struct ref 
     rec->SR = *to;
     rec->read_only = false;
     rec->sharable = false;
+    rec->cbt_enabled = false;
     if (storage_sr(&source_sr, &from_sr, err) || storage_sr(to, &to_sr, err)
         || storage_pending_begin(uuid, &to_sr, intent, NULL, err)) {
         record_free(&schema_classes[CLASS_VDI], rec);
@@ -764,6 +766,7 @@ static int destroy(struct call *call, const struct ref *ref, bool may_keep, stru
         storage_drop(&sr, uuid);
     else
         gc_kick(); /* space may be short */
+    cbt_collect(&sr);
     return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "vhd/vhd_image.h"
 
 #define AT_INTENTS 4096
+#define AHEAD      4 /* regions */
 
 static const uint8_t cookie[8] = { 's', 'e', 'r', 'a', 'i', 'c', 'b', 't' };
 
@@ -28,6 +29,7 @@ struct vhd_cbt {
     uint8_t *dirty; /* a bit per sector of bits */
     size_t n_dirty;
     uint8_t *intents;
+    uint8_t *wanted; /* the intents and those that are to be */
 };
 
 static size_t padded(uint64_t disk_bytes, uint64_t unit)
@@ -72,7 +74,10 @@ int vhd_cbt_create(const struct vhd_io *io, const char *path, uint64_t disk_byte
     int h = io->ops->open(io->ctx, tmp, VHD_IO_WRITE | VHD_IO_CREATE);
     if (h < 0)
         return vhd_io_failed(err, "creating", tmp);
+    /* What is noted later must find its space. */
     if (io->ops->ftruncate(io->ctx, h, size) < 0
+        || io->ops->allocate(io->ctx, h, 0, bits_at() + padded(disk_bytes, VHD_CBT_BYTES))
+               < 0
         || io->ops->pwrite(io->ctx, h, b, 512, 0) < 0 || io->ops->fsync(io->ctx, h) < 0
         || io->ops->rename(io->ctx, tmp, path) < 0 || io->ops->fsync_dir(io->ctx, path) < 0)
         (void)vhd_io_failed(err, "creating", path);
@@ -141,11 +146,14 @@ static int load(struct vhd_cbt *t, struct err *err)
     t->bits = vhd_io_alloc(t->n_bits_bytes, 1, err);
     t->dirty = vhd_io_alloc(t->n_bits_bytes / 512 / 8 + 1, 1, err);
     t->intents = vhd_io_alloc(t->n_intent_bytes, 1, err);
-    if (!t->bits || !t->dirty || !t->intents)
+    t->wanted = vhd_io_alloc(t->n_intent_bytes, 1, err);
+    if (!t->bits || !t->dirty || !t->intents || !t->wanted)
         return -1;
-    if (ops->pread(t->io.ctx, t->handle, t->bits, t->n_bits_bytes, t->at_bits) < 0
-        || ops->pread(t->io.ctx, t->handle, t->intents, t->n_intent_bytes, AT_INTENTS) < 0)
+    /* In this order: its writer takes intents back after the bits are there. */
+    if (ops->pread(t->io.ctx, t->handle, t->intents, t->n_intent_bytes, AT_INTENTS) < 0
+        || ops->pread(t->io.ctx, t->handle, t->bits, t->n_bits_bytes, t->at_bits) < 0)
         return vhd_io_failed(err, "reading", t->path);
+    memcpy(t->wanted, t->intents, t->n_intent_bytes);
     return 0;
 }
 
@@ -173,6 +181,50 @@ int vhd_cbt_open(const struct vhd_io *io, const char *path, bool write,
     return 0;
 }
 
+char *vhd_cbt_path(const char *image)
+{
+    size_t n = strlen(image);
+
+    return str_ends(image, ".vhd") ? str_fmt("%.*s.cbt", (int)(n - 4), image) : NULL;
+}
+
+static bool has_status(const struct err *err, const char *status)
+{
+    return err->n_params && str_eq(err->params[0], status);
+}
+
+int vhd_cbt_open_beside(const struct vhd_io *io, const char *image, uint64_t disk_bytes,
+                        struct vhd_cbt **out, struct err *err)
+{
+    AUTO(free_str) char *path = vhd_cbt_path(image);
+    AUTO(err_done) struct err why = { 0 };
+    struct vhd_cbt *t = NULL;
+
+    *out = NULL;
+    if (!path)
+        return 0;
+    int rc = vhd_cbt_open(io, path, true, &t, &why);
+    if (rc < 0 && has_status(&why, "ENOENT"))
+        return 0;
+    if (rc < 0 && has_status(&why, "CBT_INVALID")) {
+        err_done(&why);
+        rc = vhd_cbt_create(io, path, disk_bytes, NULL, &why) < 0
+                     || vhd_cbt_open(io, path, true, &t, &why) < 0
+                 ? -1
+                 : 0;
+    }
+    if (rc == 0 && vhd_cbt_disk_bytes(t) < disk_bytes)
+        rc = vhd_cbt_resize(t, disk_bytes, &why);
+    if (rc < 0) {
+        vhd_cbt_close(t);
+        if (err)
+            err_move(err, &why);
+        return -1;
+    }
+    *out = t;
+    return 0;
+}
+
 void vhd_cbt_close(struct vhd_cbt *t)
 {
     if (!t)
@@ -182,6 +234,7 @@ void vhd_cbt_close(struct vhd_cbt *t)
     free(t->bits);
     free(t->dirty);
     free(t->intents);
+    free(t->wanted);
     free(t);
 }
 
@@ -209,6 +262,7 @@ int vhd_cbt_finish(struct vhd_cbt *t, struct err *err)
     if (vhd_cbt_flush(t, err) < 0)
         return -1;
     memset(t->intents, 0, t->n_intent_bytes);
+    memset(t->wanted, 0, t->n_intent_bytes);
     if (t->io.ops->pwrite(t->io.ctx, t->handle, t->intents, t->n_intent_bytes, AT_INTENTS)
             < 0
         || t->io.ops->fsync(t->io.ctx, t->handle) < 0)
@@ -239,8 +293,11 @@ int vhd_cbt_resize(struct vhd_cbt *t, uint64_t disk_bytes, struct err *err)
                           t->path, (unsigned long long)disk_bytes);
     if (vhd_cbt_flush(t, err) < 0 || !grow_memory(&t->bits, t->n_bits_bytes, bits, err)
         || !grow_memory(&t->dirty, t->n_bits_bytes / 512 / 8 + 1, bits / 512 / 8 + 1, err)
-        || !grow_memory(&t->intents, t->n_intent_bytes, intents, err))
+        || !grow_memory(&t->intents, t->n_intent_bytes, intents, err)
+        || !grow_memory(&t->wanted, t->n_intent_bytes, intents, err))
         return -1;
+    if (t->io.ops->allocate(t->io.ctx, t->handle, t->at_bits, bits) < 0)
+        return vhd_io_failed(err, "allocating", t->path);
     make_header(b, disk_bytes, &t->parent);
     if (t->io.ops->pwrite(t->io.ctx, t->handle, b, sizeof(b), 0) < 0
         || t->io.ops->fsync(t->io.ctx, t->handle) < 0)
@@ -268,28 +325,52 @@ bool vhd_cbt_note(struct vhd_cbt *t, uint64_t offset, uint64_t len)
     return intended;
 }
 
-int vhd_cbt_intend(struct vhd_cbt *t, uint64_t offset, uint64_t len, struct err *err)
+void vhd_cbt_want(struct vhd_cbt *t, uint64_t offset, uint64_t len)
 {
     uint64_t last = MIN(offset + len, t->disk_bytes) - 1;
 
-    for (uint64_t r = offset / VHD_CBT_REGION_BYTES; r <= last / VHD_CBT_REGION_BYTES;
-         r++) {
-        size_t s = (size_t)(r / 8) & ~(size_t)511;
-        if (get_bit(t->intents, r))
-            continue;
-        t->intents[r / 8] |= (uint8_t)(0x80 >> (r % 8));
-        if (t->io.ops->pwrite(t->io.ctx, t->handle, t->intents + s, 512, AT_INTENTS + s)
-            < 0) {
-            t->intents[r / 8] &= (uint8_t) ~(0x80 >> (r % 8));
+    for (uint64_t r = offset / VHD_CBT_REGION_BYTES; r <= last / VHD_CBT_REGION_BYTES; r++)
+        t->wanted[r / 8] |= (uint8_t)(0x80 >> (r % 8));
+}
+
+int vhd_cbt_run(struct vhd_cbt *t, struct err *err)
+{
+    for (size_t s = 0; s < t->n_intent_bytes; s += 512)
+        if (memcmp(t->wanted + s, t->intents + s, 512) != 0
+            && t->io.ops->pwrite(t->io.ctx, t->handle, t->wanted + s, 512, AT_INTENTS + s)
+                   < 0)
             return vhd_io_failed(err, "writing", t->path);
-        }
-    }
-    if (t->io.ops->fsync(t->io.ctx, t->handle) < 0) {
-        (void)vhd_io_failed(err, "syncing", t->path);
-        memset(t->intents, 0, t->n_intent_bytes); /* none of them can be relied on */
-        return -1;
-    }
-    return 0;
+    return t->io.ops->fsync(t->io.ctx, t->handle) < 0
+               ? vhd_io_failed(err, "syncing", t->path)
+               : 0;
+}
+
+void vhd_cbt_ready(struct vhd_cbt *t, bool ok)
+{
+    if (ok)
+        memcpy(t->intents, t->wanted, t->n_intent_bytes);
+    else
+        memcpy(t->wanted, t->intents, t->n_intent_bytes);
+}
+
+bool vhd_cbt_ahead(const struct vhd_cbt *t, uint64_t offset, uint64_t *at, uint64_t *len)
+{
+    uint64_t r = offset / VHD_CBT_REGION_BYTES;
+    uint64_t n = (t->disk_bytes + VHD_CBT_REGION_BYTES - 1) / VHD_CBT_REGION_BYTES;
+
+    if (r == 0 || r + 1 >= n || !get_bit(t->intents, r - 1) || get_bit(t->intents, r + 1))
+        return false;
+    *at = (r + 1) * VHD_CBT_REGION_BYTES;
+    *len = AHEAD * VHD_CBT_REGION_BYTES;
+    return true;
+}
+
+int vhd_cbt_intend(struct vhd_cbt *t, uint64_t offset, uint64_t len, struct err *err)
+{
+    vhd_cbt_want(t, offset, len);
+    int rc = vhd_cbt_run(t, err);
+    vhd_cbt_ready(t, rc == 0);
+    return rc;
 }
 
 int vhd_cbt_before_write(struct vhd_cbt *t, uint64_t offset, uint64_t len, struct err *err)
@@ -302,6 +383,11 @@ int vhd_cbt_before_write(struct vhd_cbt *t, uint64_t offset, uint64_t len, struc
 uint64_t vhd_cbt_disk_bytes(const struct vhd_cbt *t)
 {
     return t->disk_bytes;
+}
+
+const struct uuid *vhd_cbt_parent(const struct vhd_cbt *t)
+{
+    return &t->parent;
 }
 
 bool vhd_cbt_changed(const struct vhd_cbt *t, uint64_t offset)

@@ -866,3 +866,59 @@ TEST(changed_blocks)
     vhd_cbt_close(t);
     model_free(m);
 }
+
+TEST(changed_blocks_in_steps)
+{
+    struct model *m = model_new(0, 16);
+    struct vhd_cbt *t = NULL;
+    struct err err = { 0 };
+    uint64_t at, len;
+
+    good(vhd_cbt_create(&m->io, "c.cbt", 200 * MIB, NULL, &err), &err);
+    good(vhd_cbt_open(&m->io, "c.cbt", true, &t, &err), &err);
+    CHECK(!vhd_cbt_ahead(t, 17 * MIB, &at, &len));
+    vhd_cbt_want(t, 0, 40 * MIB);
+    vhd_cbt_want(t, 100 * MIB, 512);
+    CHECK(!vhd_cbt_note(t, 0, 512)); /* not yet */
+    good(vhd_cbt_run(t, &err), &err);
+    vhd_cbt_ready(t, true);
+    CHECK(vhd_cbt_note(t, 0, 40 * MIB) && vhd_cbt_note(t, 100 * MIB, 512));
+    CHECK(!vhd_cbt_note(t, 50 * MIB, 512));
+    vhd_cbt_want(t, 50 * MIB, 512);
+    vhd_cbt_ready(t, false); /* it failed: as if it had not been wanted */
+    CHECK(!vhd_cbt_note(t, 50 * MIB, 512));
+    CHECK(!vhd_cbt_ahead(t, 5 * MIB, &at, &len) && !vhd_cbt_ahead(t, 17 * MIB, &at, &len));
+    CHECK(vhd_cbt_ahead(t, 33 * MIB, &at, &len) && at == 48 * MIB && len == 64 * MIB);
+    CHECK(!vhd_cbt_ahead(t, 195 * MIB, &at, &len));
+    vhd_cbt_close(t);
+    model_free(m);
+}
+
+TEST(changed_blocks_beside)
+{
+    struct model *m = model_new(0, 16);
+    struct vhd_cbt *t = NULL;
+    struct err err = { 0 };
+    struct uuid parent = uuid_new(), none = { 0 };
+    int h;
+
+    good(vhd_cbt_open_beside(&m->io, "x.raw", 20 * MIB, &t, &err), &err);
+    CHECK(!t);
+    good(vhd_cbt_open_beside(&m->io, "x.vhd", 20 * MIB, &t, &err), &err);
+    CHECK(!t);
+    good(vhd_cbt_create(&m->io, "x.cbt", 20 * MIB, &parent, &err), &err);
+    good(vhd_cbt_open_beside(&m->io, "x.vhd", 30 * MIB, &t, &err), &err);
+    CHECK(t && vhd_cbt_disk_bytes(t) == 30 * MIB);
+    CHECK(memcmp(vhd_cbt_parent(t)->b, parent.b, 16) == 0);
+    vhd_cbt_close(TAKE(t));
+    h = m->io.ops->open(m->io.ctx, "x.cbt", VHD_IO_WRITE);
+    CHECK(m->io.ops->pwrite(m->io.ctx, h, "nothing", 8, 0) == 0);
+    m->io.ops->close(m->io.ctx, h);
+    good(vhd_cbt_open_beside(&m->io, "x.vhd", 30 * MIB, &t, &err), &err);
+    CHECK(t && memcmp(vhd_cbt_parent(t)->b, none.b, 16) == 0);
+    vhd_cbt_close(TAKE(t));
+    CHECK_INT(vhd_cbt_open_beside(&m->io, "x.vhd", UINT64_C(4) << 40, &t, &err), -1);
+    CHECK(err.code && !t);
+    err_done(&err);
+    model_free(m);
+}
