@@ -44,6 +44,14 @@ bool xe_includes_templates(const char *command)
     return false;
 }
 
+bool xe_shows_records(const char *command)
+{
+    return word_in("vm-disk-list snapshot-disk-list vm-cd-list vm-vif-list cd-list "
+                   "vm-crashdump-list host-cpu-info host-license-view "
+                   "diagnostic-vdi-status diagnostic-vm-status",
+                   command);
+}
+
 static json_t *empty_value(const struct xe_arg *a)
 {
     if (a->many)

@@ -106,8 +106,12 @@ static int run(struct xe *x, int argc, const char *const *argv, struct err *err)
     const struct xe_command *cmd = xe_command(x->name);
     const char *verb;
     const struct xe_kind *k = cmd ? NULL : xe_kind_command(x->name, &verb);
-    if (x->at && (!k || !word_in("list param-list param-get", verb)))
-        return xe_fail(err, "--at goes with KIND-list, KIND-param-list and KIND-param-get");
+    if (x->at
+        && !(k ? word_in("list param-list param-get", verb) : xe_shows_records(x->name)))
+        return xe_fail(err,
+                       "--at goes with commands that list or show objects, such as "
+                       "KIND-list and KIND-param-get: not with %s",
+                       x->name);
     if (k)
         return xe_kind_run(x, k, verb, err);
     if (!cmd) {

@@ -153,6 +153,7 @@ void xe_report(struct xe *x, const struct err *err);
 const struct xe_command *xe_command(const char *name);
 int xe_row_run(struct xe *x, const struct xe_command *cmd, struct err *err) MUST_CHECK;
 bool xe_includes_templates(const char *command);
+bool xe_shows_records(const char *command); /* and nothing else: --at goes with it */
 
 /* cmd_*.c: commands that are more than one call */
 typedef int (*xe_fn)(struct xe *x, struct err *err);

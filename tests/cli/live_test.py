@@ -140,8 +140,18 @@ class Live(unittest.TestCase):
         p = self.run_cli("undo", change)
         self.assertEqual((p.returncode, self.ok("vm-param-get", "uuid=" + vm, "param-name=name-description")),
                          (0, "Starting values for any system, without a disk"), p.stderr)
-        p = self.run_cli("vm-start", "uuid=" + vm, *at)
-        self.assertIn("--at goes with", p.stderr)
+        for command in (["vm-start", "uuid=" + vm], ["vm-data-source-list", "uuid=" + vm], ["history"]):
+            self.assertIn("--at goes with", self.run_cli(*command, *at).stderr)
+        for command in (["vm-disk-list", "uuid=" + vm], ["vm-cd-list", "uuid=" + vm], ["vm-vif-list", "vm=past1"], ["cd-list"],
+                        ["vm-crashdump-list", "uuid=" + vm], ["host-cpu-info"], ["host-license-view"],
+                        ["diagnostic-vm-status", "uuid=" + vm]):
+            self.ok(*command, *at)
+        sr = self.ok("sr-list", "content-type=user", "--minimal").split(",")[0]
+        vdi = self.ok("vdi-create", "sr-uuid=" + sr, "name-label=of-past1", "virtual-size=8MiB", "type=user")
+        self.ok("vbd-create", "vm-uuid=" + vm, "vdi-uuid=" + vdi, "device=0")
+        self.assertIn("of-past1", self.ok("vm-disk-list", "uuid=" + vm))
+        self.assertEqual(self.ok("vm-disk-list", "uuid=" + vm, *at), "")
+        self.assertIn(vm, self.ok("diagnostic-vdi-status", "uuid=" + vdi, "--at", "now"))
         self.assertIn("no moment", self.run_cli("history", "since=soon").stderr)
         self.assertIn("Unknown parameter: unicorn", self.run_cli("history", "unicorn=x").stderr)
         self.ok("vm-uninstall", "uuid=" + vm, "--force")
