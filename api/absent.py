@@ -155,6 +155,9 @@ ABSENT("HANDLE_INVALID", ["host_crashdump", "@self"], "Memory of a crashed host 
 ])
 ABSENT("HANDLE_INVALID", ["crashdump", "@self"], "Memory of a crashed machine is not kept.", ["crashdump.destroy"])
 
+ABSENT("NOT_IN_EMERGENCY_MODE", [], "A pool of one host always has its coordinator.", [
+    "host.local_management_reconfigure",
+])
 ABSENT("HOST_IS_LIVE", ["@host"], "The pool has one host: the one that answers.", ["host.declare_dead", "host.power_on"])
 ABSENT("HOST_IS_LIVE", ["@self"], "The pool has one host: the one that answers.", ["host.destroy"])
 ABSENT("OPERATION_NOT_ALLOWED", ["this host is the coordinator of its pool and its only member"],

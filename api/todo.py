@@ -37,12 +37,9 @@ NOT_YET("MACHINES", "networks of the host: cards, bonds, VLANs, the management i
     "PIF.set_property",
     "VLAN.create",
     "VLAN.destroy",
-    "host.local_management_reconfigure",
     "host.management_disable",
-    "host.management_reconfigure",
     "pool.create_VLAN",
     "pool.create_VLAN_from_PIF",
-    "pool.management_reconfigure",
 ])
 
 NOT_YET("DISKS", "disks served by NBD", [
@@ -55,8 +52,6 @@ NOT_YET("DISKS", "moving a disk to another storage repository", [
 
 NOT_YET("DISKS", "disks that storage has and the database has not, and what happens at boot", [
     "VDI.introduce",
-    "VDI.open_database",
-    "VDI.read_database_pool_uuid",
     "VDI.set_allow_caching",
     "VDI.set_on_boot",
 ])

@@ -124,16 +124,6 @@ static void put_capabilities(struct tx *tx, const struct ref *host) REQUIRES(db_
     value_done(ty, &set);
 }
 
-/* The address part of "10.0.0.7:443" or "[::1]:443". Given. */
-static char *address_of(const char *listen)
-{
-    const char *colon = strrchr(listen, ':');
-    size_t n = colon ? (size_t)(colon - listen) : strlen(listen);
-    if (n > 2 && listen[0] == '[')
-        return str_dupn(listen + 1, n - 2);
-    return str_dupn(listen, n);
-}
-
 static void put_version(struct tx *tx, const struct ref *host) REQUIRES(db_mutex)
 {
     const char *key, *value;
@@ -151,9 +141,6 @@ void boot_host(struct tx *tx)
     struct ref host = it.rec ? it.ref : new_host(tx, inv);
     const struct host_rec *h = db_get(CLASS_HOST, &host);
     AUTO(free_str)
-    char *address = address_of(host_ctx.https_address[0] ? host_ctx.https_address
-                                                         : host_ctx.http_address);
-    AUTO(free_str)
     char *booted = str_fmt("%lld.", (long long)(inv->boot_wall_us / US_PER_SEC));
     AUTO(free_str)
     char *started = str_fmt("%lld.", (long long)(clock_wall_us() / US_PER_SEC));
@@ -164,7 +151,6 @@ void boot_host(struct tx *tx)
     put_str(&host, tx, F_HOST_OTHER_CONFIG, "agent_start_time", started);
     put_str(&host, tx, F_HOST_OTHER_CONFIG, "serai:accelerator", host_ctx.accel.reason);
     tx_set_str(tx, &host, CLASS_HOST, F_HOST_HOSTNAME, inv->hostname);
-    tx_set_str(tx, &host, CLASS_HOST, F_HOST_ADDRESS, address);
     put_capabilities(tx, &host);
     put_cpu_info(tx, &host, inv);
     put_bios(tx, &host, inv);

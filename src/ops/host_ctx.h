@@ -23,8 +23,6 @@ struct host_ctx {
     struct inventory inventory;
     char *https_address; /* "10.0.0.7:443": what is really listened on; "" when none */
     char *http_address;
-    char *
-        base_url; /* "https://10.0.0.7" or "https://127.0.0.1:8443": for console.location */
     char *cert_file;
     /* Show what is in cert_file on new connections. */
     int (*tls_reload)(struct err *err);

@@ -16,6 +16,7 @@
 #include "host/net.h"
 #include "ops/call.h"
 #include "ops/host_ctx.h"
+#include "ops/vm.h"
 
 static struct ref pif_of(const struct ref *host, const char *device) REQUIRES(db_mutex)
 {
@@ -89,9 +90,70 @@ static void tell_truth(struct tx *tx, const struct ref *ref,
                clock_wall_us());
 }
 
+static const struct inventory_nic *nic_of(const struct inventory *inv, const char *device)
+{
+    for (size_t i = 0; i < inv->n_nics; i++)
+        if (str_eq(inv->nics[i].name, device))
+            return &inv->nics[i];
+    return NULL;
+}
+
+/* The address part of "10.0.0.7:443" or "[::1]:443"; NULL: every address is listened on. Given. */
+static char *listened_on(void)
+{
+    const char *text = host_ctx.https_address[0] ? host_ctx.https_address
+                                                 : host_ctx.http_address;
+    if (str_starts(text, "0.0.0.0:") || str_starts(text, "[::]:"))
+        return NULL;
+    const char *colon = strrchr(text, ':');
+    size_t n = colon ? (size_t)(colon - text) : strlen(text);
+    return n > 2 && text[0] == '[' ? str_dupn(text + 1, n - 2) : str_dupn(text, n);
+}
+
+/* It is the management interface from now on; "" for ip: there is none. */
+static void set_management(struct tx *tx, const struct ref *host, const struct ref *pif,
+                           const char *ip) REQUIRES(db_mutex)
+{
+    AUTO(free_str) char *address = listened_on();
+    for (struct db_iter it = db_first(CLASS_PIF); it.rec; db_next(&it)) {
+        const struct pif_rec *p = it.rec;
+        bool is = ref_eq(&it.ref, pif);
+        if (p->management != is && ref_eq(&p->host, host))
+            tx_set_bool(tx, &it.ref, CLASS_PIF, F_PIF_MANAGEMENT, is);
+    }
+    tx_set_str(tx, host, CLASS_HOST, F_HOST_ADDRESS,
+               address ? address
+               : *ip   ? ip
+                       : "127.0.0.1");
+}
+
+/* The one that was chosen, as long as it has an address; else the first that has one. */
+static void choose_management(struct tx *tx, const struct ref *host,
+                              const struct inventory *inv) REQUIRES(db_mutex)
+{
+    struct ref best = REF_NULL;
+    const char *ip = "";
+    bool chosen = false;
+    for (struct db_iter it = db_first(CLASS_PIF); it.rec; db_next(&it)) {
+        const struct pif_rec *p = it.rec;
+        const struct inventory_nic *nic = nic_of(inv, p->device);
+        if (!ref_eq(&p->host, host) || !nic || !nic->ip[0] || chosen
+            || !(p->physical || p->management))
+            continue;
+        const struct pif_rec *first = db_get(CLASS_PIF, &best);
+        if (!p->management && first && strcmp(first->device, p->device) <= 0)
+            continue;
+        best = it.ref;
+        ip = nic->ip;
+        chosen = p->management;
+    }
+    for (size_t i = 0; !*ip && i < inv->n_nics; i++) /* no card: a bridge, say */
+        ip = inv->nics[i].ip;
+    set_management(tx, host, &best, ip);
+}
+
 void pif_scan(struct tx *tx, const struct ref *host, const struct inventory *inv)
 {
-    bool managed = false;
     for (size_t i = 0; i < inv->n_nics; i++) {
         const struct inventory_nic *nic = &inv->nics[i];
         if (!nic->physical)
@@ -99,11 +161,9 @@ void pif_scan(struct tx *tx, const struct ref *host, const struct inventory *inv
         struct ref ref = pif_of(host, nic->name);
         if (ref_is_null(&ref))
             ref = make_pif(tx, host, nic, i);
-        bool management = !managed && nic->ip[0];
-        managed |= management;
         tell_truth(tx, &ref, nic);
-        tx_set_bool(tx, &ref, CLASS_PIF, F_PIF_MANAGEMENT, management);
     }
+    choose_management(tx, host, inv);
 }
 
 /* ---- calls --------------------------------------------------------------------------------------------- */
@@ -292,6 +352,65 @@ int op_pif_set_primary_address_type(struct call *call,
         return err_set(err, ERR_PIF_IS_MANAGEMENT_INTERFACE, text);
     return call_set(call, CLASS_PIF, &a->self, F_PIF_PRIMARY_ADDRESS_TYPE,
                     &a->primary_address_type, err);
+}
+
+/* The interface that clients are told to come by. Every address is listened on, so that nobody who comes by another one is
+ * cut off, and no address changes. */
+static int reconfigure_management(struct call *call, const struct ref *ref, struct err *err)
+{
+    AUTO(inventory_done) struct inventory inv = { 0 };
+    AUTO(free_str) char *only = listened_on();
+    char text[REF_TEXT_SIZE];
+    ref_text(ref, text);
+    if (inventory_read(&inv, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    const struct pif_rec *p = call_get(CLASS_PIF, ref, err);
+    const struct inventory_nic *nic = p ? nic_of(&inv, p->device) : NULL;
+    int rc = p ? 0 : -1;
+    if (p && !p->management && (!nic || !nic->ip[0]))
+        rc = err_set(err, ERR_PIF_HAS_NO_NETWORK_CONFIGURATION, text);
+    else if (p && !p->management && only)
+        rc = err_set(err, ERR_PIF_CONFIGURATION_ERROR, text,
+                     "the daemon was told to listen on one address alone");
+    if (rc || p->management) {
+        tx_abort(tx);
+        return rc;
+    }
+    struct ref host = p->host;
+    set_management(tx, &host, ref, nic->ip);
+    for (struct db_iter it = db_first(CLASS_CONSOLE); it.rec; db_next(&it))
+        vm_console_locate(tx, &it.ref);
+    return tx_commit(tx, err);
+}
+
+int op_host_management_reconfigure(struct call *call,
+                                   const struct host_management_reconfigure_args *a,
+                                   struct err *err)
+{
+    return reconfigure_management(call, &a->pif, err);
+}
+
+int op_pool_management_reconfigure(struct call *call,
+                                   const struct pool_management_reconfigure_args *a,
+                                   struct err *err)
+{
+    struct ref pif = REF_NULL;
+    char host_text[REF_TEXT_SIZE], text[REF_TEXT_SIZE];
+    db_lock();
+    struct ref host = db_host_ref();
+    const struct network_rec *n = call_get(CLASS_NETWORK, &a->network, err);
+    for (size_t i = 0; n && i < n->PIFs.n; i++)
+        if (ref_eq(&((const struct pif_rec *)db_get(CLASS_PIF, &n->PIFs.v[i]))->host,
+                   &host))
+            pif = n->PIFs.v[i];
+    db_unlock();
+    if (!n)
+        return -1;
+    ref_text(&host, host_text);
+    ref_text(&a->network, text);
+    return ref_is_null(&pif) ? err_set(err, ERR_PIF_NOT_PRESENT, host_text, text)
+                             : reconfigure_management(call, &pif, err);
 }
 
 /* ---- plugging ------------------------------------------------------------------------------------------ */

@@ -273,3 +273,37 @@ int op_vdi_set_sharable(struct call *call, const struct vdi_set_sharable_args *a
 {
     return call_set(call, CLASS_VDI, &a->self, F_VDI_SHARABLE, &a->value, err);
 }
+
+/* ---- databases of pools ---------------------------------------------------------------------------------- */
+
+/* No disk holds a copy of a pool's database that could be read here. */
+int op_vdi_open_database(struct call *call, const struct vdi_open_database_args *a,
+                         struct ref *result, struct err *err)
+{
+    (void)call, (void)result;
+    const struct ty *ty = schema_classes[CLASS_VDI].fields[F_VDI_TYPE].ty;
+    char text[REF_TEXT_SIZE];
+    int type = VDI_TYPE_USER;
+    ref_text(&a->self, text);
+    db_lock();
+    const struct vdi_rec *vdi = call_get(CLASS_VDI, &a->self, err);
+    if (vdi)
+        type = vdi->type;
+    db_unlock();
+    if (!vdi)
+        return -1;
+    if (type != VDI_TYPE_METADATA)
+        return err_set(err, ERR_VDI_INCOMPATIBLE_TYPE, text, ty->enm->values[type]);
+    return err_set(err, ERR_COULD_NOT_IMPORT_DATABASE,
+                   "this host does not read databases of other pools");
+}
+
+/* Of those that were read, which are none. */
+int op_vdi_read_database_pool_uuid(struct call *call,
+                                   const struct vdi_read_database_pool_uuid_args *a,
+                                   const char **result, struct err *err)
+{
+    (void)call, (void)a, (void)err;
+    str_put(result, "");
+    return 0;
+}

@@ -107,6 +107,8 @@ int vm_check_memory_more(uint64_t bytes, struct err *err) MUST_CHECK EXCLUDES(db
 void vm_parts_release(struct vm_parts *p) REQUIRES(db_mutex);
 /* "halted" and so on, as errors name it. */
 const char *vm_state_name(int power_state);
+/* Where clients find the console now. */
+void vm_console_locate(struct tx *tx, const struct ref *console) REQUIRES(db_mutex);
 
 /* Bring the records of a VM to what is true of its machine: idempotent, one change set each.
  * running: consoles exist, devices attached, resident here. halted: the opposite. */

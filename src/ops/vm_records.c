@@ -25,6 +25,21 @@ bool vm_uuid_of(const struct ref *vm, char out[static UUID_TEXT_SIZE])
     return rec != NULL;
 }
 
+/* By the host's address, as clients are told it. Given. */
+static char *console_location(const char *uuid) REQUIRES(db_mutex)
+{
+    struct ref ref = db_host_ref();
+    const struct host_rec *host = db_get(CLASS_HOST, &ref);
+    bool tls = host_ctx.https_address[0] != '\0';
+    const char *address = host ? host->address : "127.0.0.1",
+               *port = strrchr(tls ? host_ctx.https_address : host_ctx.http_address, ':');
+    if (!port || str_eq(port, tls ? ":443" : ":80"))
+        port = "";
+    return str_fmt(strchr(address, ':') ? "%s://[%s]%s/console?uuid=%s"
+                                        : "%s://%s%s/console?uuid=%s",
+                   tls ? "https" : "http", address, port, uuid);
+}
+
 static void make_console(struct tx *tx, const struct ref *vm, int protocol)
     REQUIRES(db_mutex)
 {
@@ -35,15 +50,14 @@ static void make_console(struct tx *tx, const struct ref *vm, int protocol)
     str_put(&c->uuid, uuid);
     c->protocol = protocol;
     c->VM = *vm;
-    str_give(&c->location, str_fmt("%s/console?uuid=%s", host_ctx.base_url, uuid));
+    str_give(&c->location, console_location(uuid));
     (void)tx_create(tx, CLASS_CONSOLE, c, NULL);
 }
 
-static void set_location(struct tx *tx, const struct ref *console) REQUIRES(db_mutex)
+void vm_console_locate(struct tx *tx, const struct ref *console)
 {
     const struct console_rec *c = db_get(CLASS_CONSOLE, console);
-    AUTO(free_str)
-    char *location = str_fmt("%s/console?uuid=%s", host_ctx.base_url, c->uuid);
+    AUTO(free_str) char *location = console_location(c->uuid);
     tx_set_str(tx, console, CLASS_CONSOLE, F_CONSOLE_LOCATION, location);
 }
 
@@ -161,7 +175,7 @@ void vm_records_live(struct tx *tx, const struct ref *ref, int power_state)
     }
     set_metrics(tx, vm, true, !was_live);
     for (size_t i = 0; i < vm->consoles.n; i++) /* we may listen elsewhere since */
-        set_location(tx, &vm->consoles.v[i]);
+        vm_console_locate(tx, &vm->consoles.v[i]);
     if (vm->consoles.n == 0) {
         make_console(tx, ref, CONSOLE_PROTOCOL_RFB);
         make_console(tx, ref, CONSOLE_PROTOCOL_VT100);

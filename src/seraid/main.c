@@ -181,34 +181,6 @@ static int add_listeners(struct err *err)
     return 0;
 }
 
-/* "10.0.0.7" of "10.0.0.7:443"; an address of this machine for the wildcards. Given. */
-static char *host_of(const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    char *host = str_dupn(address, (size_t)(colon - address));
-
-    if (!str_eq(host, "0.0.0.0") && !str_eq(host, "[::]"))
-        return host;
-    free(host);
-    for (size_t i = 0; i < host_ctx.inventory.n_nics; i++) {
-        if (host_ctx.inventory.nics[i].ip[0])
-            return str_dup(host_ctx.inventory.nics[i].ip);
-    }
-    return str_dup("127.0.0.1");
-}
-
-static void set_base_url(void)
-{
-    bool tls = host_ctx.https_address[0] != '\0';
-    const char *address = tls ? host_ctx.https_address : host_ctx.http_address;
-    AUTO(free_str) char *host = host_of(address);
-    const char *port = strrchr(address, ':');
-
-    if (str_eq(port, tls ? ":443" : ":80"))
-        port = "";
-    host_ctx.base_url = str_fmt("%s://%s%s", tls ? "https" : "http", host, port);
-}
-
 static int reload_certificate(struct err *err)
 {
     return tls_server_reload(daemon_state.tls, host_ctx.cert_file, host_ctx.cert_file, err);
@@ -321,7 +293,6 @@ static int open_floors(const struct options *o, struct err *err)
         || session_init(host_ctx.state_dir, o->password_file, err) != 0
         || look_at_host(o, err) != 0 || open_unix(err) != 0 || load_certificate(err) != 0)
         return -1;
-    set_base_url();
     if (host_ctx.machine->init(host_ctx.runtime_dir, vm_watch_event, NULL, err) != 0
         || open_disks(err) != 0 || open_web(o, err) != 0)
         return -1;
@@ -428,7 +399,8 @@ static int run(const struct options *o, struct err *err)
     if (listen_init(err) != 0 || add_listeners(err) != 0)
         return -1;
     pool_fetch(daemon_state.workers, listen_serve, NULL);
-    log_info("serai " SERAI_VERSION " serves %s", host_ctx.base_url);
+    log_info("serai " SERAI_VERSION " serves %s %s", host_ctx.https_address,
+             host_ctx.http_address);
     if (host_power_boot(err) != 0)
         return -1;
     say_ready();

@@ -307,6 +307,14 @@ def test_blobs(api, host, sr):
         api.call("blob.destroy", blob)
 
 
+def test_databases_of_other_pools(api, sr, vdi):
+    assert api.call("VDI.read_database_pool_uuid", vdi) == ""
+    assert fails(api, "VDI.open_database", vdi) == ["VDI_INCOMPATIBLE_TYPE", vdi, "user"]
+    metadata = api.call("VDI.create", {"SR": sr, "virtual_size": 1 << 22, "type": "metadata"})
+    assert fails(api, "VDI.open_database", metadata)[0] == "COULD_NOT_IMPORT_DATABASE"
+    api.call("VDI.destroy", metadata)
+
+
 def test_results_that_clients_put_into_their_tasks(api):
     task = api.call("task.create", "theirs", "")
     api.call("task.set_result", task, "<value>1</value>")
