@@ -18,7 +18,7 @@ function shown(node, text) {
   for (let child = node, p = node.parent; p; child = p, p = p.parent) {
     if (p.type.startsWith('TS') || p.type === 'ImportDeclaration' || p.type === 'ImportExpression') return false;
     if (p.type === 'BinaryExpression' && /^[=!]==$/.test(p.operator)) return false;
-    if (p.type === 'MemberExpression' || (p.type === 'Property' && p.key === child)) return false;
+    if ((p.type === 'MemberExpression' && child === node) || (p.type === 'Property' && p.key === child)) return false;
     const name = nameOf(p);
     if (name !== undefined) return SHOWN.has(name) ? !/^[a-z_]+(?:-[a-z]+)+$/.test(text) && (p.type === 'JSXAttribute' || !/^[a-z_]+$/.test(text)) : !NOT_SHOWN.has(name) && words(text);
     if (p.type === 'ArrowFunctionExpression' || p.type === 'VariableDeclarator') break;

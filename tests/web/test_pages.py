@@ -80,6 +80,8 @@ def test_a_machine_from_its_disc_to_its_end(daemon, api, tmp_path):
     """Sign in, upload a disc, make a machine that boots it, see it draw, type, snapshot, revert, grow a disk, watch a chart; the
     daemon is started anew beneath the page."""
     disc = tmp_path / "hello.img"
+    other = tmp_path / "tools.iso"
+    other.write_bytes(b"CD001" * 60000)
     disc.write_bytes(bootdisc.image("Serai: this machine was made of a disk image. Press keys: "))
     guest = guests.Guest(daemon, api, "shop")
     guest.call("set_name_description", "The shop as customers see it")
@@ -91,7 +93,7 @@ def test_a_machine_from_its_disc_to_its_end(daemon, api, tmp_path):
 
     def uploaded():
         """What the page sent is what the disk holds."""
-        (vdi,) = api.call("VDI.get_by_name_label", "hello.img")
+        (vdi,) = api.call("VDI.get_by_name_label", "hello")
         with daemon.connect() as raw:
             got = raw.request("GET", "/export_raw_vdi?format=raw&vdi=" + vdi, headers=[("Cookie", "session_id=" + api.session)])
         assert got.body == disc.read_bytes()
@@ -101,18 +103,22 @@ def test_a_machine_from_its_disc_to_its_end(daemon, api, tmp_path):
         daemon.listen = ["--https", daemon.https.split("//")[1], "--http", daemon.http.split("//")[1]]
         daemon.start()
 
-    Browser("day", url=daemon.https, password=PASSWORD, disc=disc, guest=guest.uuid, shots=SHOTS).finish(uploaded=uploaded, restart=restart)
+    Browser("day", url=daemon.https, password=PASSWORD, disc=disc, other=other, guest=guest.uuid, shots=SHOTS).finish(uploaded=uploaded, restart=restart)
     with daemon.api() as again:
-        machines = {v["name_label"]: v for v in again.call("VM.get_all_records").values() if not v["is_a_template"]}
-        made = machines["from disc"]
+        machines = [v for v in again.call("VM.get_all_records").values() if not v["is_a_template"] and v["name_label"] == "from disc"]
+        assert len(machines) == 2, "one of them went out and came in again"
+        made = next(m for m in machines if m["snapshots"])
+        assert made["other_config"]["cloud-init:hostname"] == "disc-1"
+        assert made["other_config"]["cloud-init:ssh-keys"].startswith("ssh-ed25519 ")
         assert made["power_state"] == "Halted" and made["VCPUs_max"] == 1 and made["memory_static_max"] == 64 << 20
-        (disk,) = [v for v in again.call("VDI.get_all_records").values() if v["name_label"] == "from disc disk 0" and not v["is_a_snapshot"]]
-        assert disk["virtual_size"] == 3 << 30, "it was grown"
+        disks = [v for v in again.call("VDI.get_all_records").values() if v["name_label"] == "from disc disk 0" and not v["is_a_snapshot"]]
+        assert [v["virtual_size"] for v in disks] == [3 << 30] * 2, "it was grown, and copied"
+        library = [v for v in again.call("VDI.get_all_records").values() if v["name_label"] == "tools.iso"]
+        assert len(library) == 1 and library[0]["virtual_size"] >= len(other.read_bytes())
         assert len(made["snapshots"]) == 1
         guest.api = again
         guest.call("hard_shutdown")
-        for name in ("shop", "from disc"):
-            (ref,) = again.call("VM.get_by_name_label", name)
+        for ref in again.call("VM.get_by_name_label", "shop") + again.call("VM.get_by_name_label", "from disc"):
             assert again.call("VM.get_power_state", ref) == "Halted"
 
 
@@ -152,6 +158,24 @@ def test_who_may_only_look_is_told_why(many):
         assert api.call("VM.get_power_state", api.call("VM.get_by_name_label", "machine 7")[0]) == "Halted"
 
 
+def check_what_was_done(api, ref):
+    """By the pages, in the scenario of the screenshots."""
+    vm = api.call("VM.get_record", ref)
+    assert vm["power_state"] == "Running", "calls that were only shown were not made"
+    assert sorted(vm["tags"]) == ["precious", "shop"] and vm["other_config"]["folder"] == "/sales"
+    assert vm["other_config"]["XenCenter.CustomFields.owner"] == "Ada" and vm["name_description"] != "Sells things"
+    assert 'name value="cpu_usage"' in vm["other_config"]["perfmon"] and 'level value="0.9"' in vm["other_config"]["perfmon"]
+    schedule = api.call("VMSS.get_record", vm["snapshot_schedule"])
+    assert schedule["schedule"] == {"min": "0", "hour": "3", "days": "Monday,Friday"} and schedule["frequency"] == "weekly"
+    assert len([v for v in api.call("VDI.get_all_records").values() if v["name_label"] == "loose"]) == 2
+    (token,) = [t for t in api.call("serai_token.get_all_records").values() if t["name_label"] == "keeper"]
+    assert token["objects"] == [ref] and api.call("role.get_name_label", token["role"]) == "helper"
+    for one in api.call("VM.get_all_records").values():
+        assert ("bulk" in one["tags"]) == ("production" in one["tags"])
+    (made,) = api.call("VM.get_by_name_label", "by keyboard")
+    assert api.call("VM.get_power_state", made) == "Running"
+
+
 def test_every_page_is_readable():
     """Screenshots of each page in light, dark and phone width; axe finds nothing serious in them."""
     holder, daemon = fake()
@@ -167,13 +191,18 @@ def test_every_page_is_readable():
         api.call("VBD.create", {"VM": ref, "VDI": vdi, "userdevice": "0", "bootable": True, "mode": "RW", "type": "Disk",
                                 "unpluggable": True, "empty": False, "other_config": {}, "qos_algorithm_type": "",
                                 "qos_algorithm_params": {}})
-        for name in ("before the upgrade", "after the upgrade"):
-            api.call("VM.snapshot", ref, name)
+        api.call("VDI.set_name_label", guests.new_vdi(api, sr, 1 << 30), "loose")
+        snapshots = [api.call("VM.snapshot", ref, name) for name in ("before the upgrade", "after the upgrade")]
+        api.call("VM.revert", snapshots[0])
+        api.call("VM.snapshot", ref, "another way")
+        api.call("message.create", "ALARM", 2, "VM", api.call("VM.get_uuid", ref), "value: 0.95\nconfig:\n<variable>\n\t<name value=\"cpu_usage\"/>\n</variable>")
         api.call("VM.start", ref, False, False)
         uuids = {"vm": api.call("VM.get_uuid", ref), "sr": api.call("SR.get_uuid", sr),
                  "host": api.call("host.get_uuid", api.call("host.get_all")[0]),
                  "network": api.call("network.get_uuid", api.call("network.get_all")[0])}
     Browser("shots", url=daemon.https, password=PASSWORD, shots=SHOTS, **uuids).finish()
+    with daemon.api() as api:
+        check_what_was_done(api, api.call("VM.get_by_uuid", uuids["vm"]))
     assert daemon.stop()[0] == 0
     guests.check_log(daemon)
     holder.cleanup()

@@ -43,8 +43,8 @@ export function duration(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));
   if (s < 60) return say.seconds(s);
   if (s < 3600) return say.minutes(Math.floor(s / 60));
-  if (s < 86400) return say.hours(Math.floor(s / 3600), Math.floor((s % 3600) / 60));
-  return say.days(Math.floor(s / 86400), Math.floor((s % 86400) / 3600));
+  if (s < 86400) return say.hoursOf(Math.floor(s / 3600), Math.floor((s % 3600) / 60));
+  return say.daysOf(Math.floor(s / 86400), Math.floor((s % 86400) / 3600));
 }
 
 export function ago(text: string, now = Date.now()): string {

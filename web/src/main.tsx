@@ -3,18 +3,22 @@
 import { computed, signal } from '@preact/signals';
 import { render, type ComponentChildren, type JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { People } from './access';
+import { showing } from './act';
 import { ApiError, denied, login, logout, may, resume, rpc, session } from './api';
 import { ago, percent } from './format';
 import type { Ref, Task } from './model';
 import { NewVm } from './newvm';
-import { HOST_TABS, HostPage, NETWORK_TABS, NetworkPage, newNetwork, newStorage, People, POOL_TABS, PoolPage, SR_TABS, SrPage, TemplatePage, VmList } from './pages';
+import { HOST_TABS, HostPage, POOL_TABS, PoolPage, TEMPLATE_TABS, TemplatePage } from './pages';
 import { go, href, route } from './route';
-import { attempt, failures, notice, paneOpen, titles } from './run';
+import { attempt, callOf, failures, lastCalls, notice, paneOpen, titles } from './run';
 import { filtered, search } from './search';
+import { NETWORK_TABS, NetworkPage, newNetwork, newStorage, SR_TABS, SrPage } from './storage';
 import { db, hosts, link, networks, poolName, srs, startEvents, templates, vms, type Entry } from './store';
-import { Bar, Button, DialogHost, Empty, Icon, State } from './ui';
-import { progressText, uploads } from './upload';
+import { Bar, Button, DialogHost, Empty, Icon, showCalls, State } from './ui';
+import { askUpload, dropUpload, pauseUpload, progressText, recallUploads, resumeUpload, uploads, type Upload } from './upload';
 import { PowerActions, ScreenWindow, VM_TABS, VmPage } from './vm';
+import { VmList } from './vmlist';
 import type { Vm } from './model';
 import { say } from './strings';
 
@@ -40,7 +44,7 @@ function SignIn(): JSX.Element {
   return (
     <main class="signin">
       <form onSubmit={submit}>
-        <h1><img src="/icon.svg" alt="" width={36} height={36} />Serai</h1>
+        <h1><img src="/icon.svg" alt="" width={36} height={36} />{say.serai}</h1>
         <label class="field"><span>{say.user}</span><input name="username" autocomplete="username" value={user} onInput={(e) => { setUser(e.currentTarget.value); }} /></label>
         <label class="field"><span>{say.password}</span><input name="password" type="password" autocomplete="current-password" autoFocus value={password} onInput={(e) => { setPassword(e.currentTarget.value); }} /></label>
         <p class="error" role="alert">{error}</p>
@@ -170,16 +174,28 @@ function Tasks(): JSX.Element {
             <li key={`f${f.id}`} class="failed"><Icon name="warn" /><div><strong>{f.title}</strong><p>{f.text}</p>{f.command && <p>{say.try}<code>{f.command}</code></p>}{f.code && <small>{f.code}</small>}</div>
               <Button kind="quiet" label={say.dismissOf(f.title)} onClick={() => { failures.value = failures.value.filter((x) => x.id !== f.id); }}><Icon name="close" /></Button></li>
           ))}
-          {uploads.value.map((u) => <li key={`u${u.id}`}><State value="Running" /><div><strong>{say.uploadOf(u.name)}</strong> <span class="muted">{progressText(u)}</span></div><Bar value={percent(u.sent, u.size)} label={say.progress} /><Button onClick={() => { u.stop(); }}>{say.stop}</Button></li>)}
+          {uploads.value.map((u) => <UploadLine key={`u${u.id}`} u={u} />)}
           {tasks.map(([ref, t]) => (
             <li key={ref}><State value={t.status} /><div><strong>{taskTitle(ref, t)}</strong> <span class="muted">{ago(t.created)}{t.error_info.length > 0 ? ` · ${t.error_info[0]!}` : ''}</span></div>
               {t.status === 'pending' && <><Bar value={t.progress * 100} label={say.progress} /><Button why={t.allowed_operations.includes('cancel') ? (denied('task.cancel')) : say.thisCannotBeStoppedHalf} onClick={() => void attempt(say.cancel, () => rpc('task.cancel', ref))}>{say.cancel}</Button></>}
+              {callOf.has(ref) && <Button kind="quiet" label={say.copyAsAsk} title={say.copyAsAsk} onClick={() => { showCalls(taskTitle(ref, t), [callOf.get(ref)!]); }}><Icon name="copy" /></Button>}
             </li>
           ))}
           {tasks.length + failures.value.length + uploads.value.length === 0 && <Empty>{say.nothingRunsAndNothingFailed}</Empty>}
         </ul>
       )}
     </section>
+  );
+}
+
+function UploadLine({ u }: { u: Upload }): JSX.Element {
+  const moving = u.state === 'sending' || u.state === 'waiting';
+  return (
+    <li><State value={u.state} /><div><strong>{say.uploadOf(u.name)}</strong> <span class="muted">{progressText(u)}{u.why && ` · ${u.why}`}</span></div><Bar value={percent(u.sent, u.size)} label={say.progress} />
+      {!u.once && moving && <Button onClick={() => { pauseUpload(u.id); }}>{say.pause}</Button>}
+      {(u.state === 'paused' || u.state === 'lost') && <Button kind="primary" onClick={() => { resumeUpload(u.id); }}>{say.resume}</Button>}
+      {u.state !== 'making' && <Button onClick={() => { dropUpload(u.id); }}>{say.stop}</Button>}
+    </li>
   );
 }
 
@@ -198,17 +214,17 @@ function Page(): JSX.Element {
   const gone = <Empty>{link.value === 'live' ? say.thereIsNoSuchObject : say.readingThePool}</Empty>;
   switch (kind) {
     case 'new': return link.value === 'starting' ? gone : <NewVm />;
-    case 'vms': return <div class="page fill"><Head icon="vm" title={say.machines}><a class="button primary" href={href('new')}><Icon name="plus" />{say.newMachine}</a></Head><VmList entries={vms.value} title={say.machinesLower} /></div>;
+    case 'vms': return <div class="page fill"><Head icon="vm" title={say.machines}><Button why={denied('http/put_import') && denied('http/put_import_image')} onClick={() => { askUpload(); }}>{say.importAsk}</Button><a class="button primary" href={href('new')}><Icon name="plus" />{say.newMachine}</a></Head><VmList entries={vms.value} title={say.machinesLower} /></div>;
     case 'access': return <div class="page"><Head icon="user" title={say.usersAndTokens} /><People /></div>;
     case 'vm': {
       const e = db.vm.byUuid(id);
       return e ? <div class="page"><Head icon="vm" title={e[1].name_label}><State value={e[1].power_state} /><PowerActions entry={e} /></Head><Tabs kind="vm" id={id} tabs={VM_TABS} /><VmPage key={id} entry={e} tab={tab} /></div> : gone;
     }
-    case 'template': { const e = db.vm.byUuid(id); return e ? <div class="page"><Head icon="template" title={e[1].name_label} /><TemplatePage entry={e} /></div> : gone; }
+    case 'template': { const e = db.vm.byUuid(id); return e ? <div class="page"><Head icon="template" title={e[1].name_label} /><Tabs kind="template" id={id} tabs={TEMPLATE_TABS} /><TemplatePage key={id} entry={e} tab={tab} /></div> : gone; }
     case 'host': { const e = db.host.byUuid(id); return e ? <div class={`page ${tab === 'vms' ? 'fill' : ''}`}><Head icon="host" title={e[1].name_label} /><Tabs kind="host" id={id} tabs={HOST_TABS} /><HostPage key={id} entry={e} tab={tab} /></div> : gone; }
     case 'sr': { const e = db.sr.byUuid(id); return e ? <div class="page"><Head icon="sr" title={e[1].name_label} /><Tabs kind="sr" id={id} tabs={SR_TABS} /><SrPage key={id} entry={e} tab={tab} /></div> : gone; }
     case 'network': { const e = db.network.byUuid(id); return e ? <div class="page"><Head icon="network" title={e[1].name_label} /><Tabs kind="network" id={id} tabs={NETWORK_TABS} /><NetworkPage key={id} entry={e} tab={tab} /></div> : gone; }
-    default: return <div class={`page ${tab === 'vms' ? 'fill' : ''}`}><Head icon="pool" title={poolName.value}><a class="button primary" href={href('new')}><Icon name="plus" />{say.newMachine}</a></Head><Tabs kind="pool" id="" tabs={POOL_TABS} /><PoolPage tab={tab} /></div>;
+    default: return <div class={`page ${tab === 'vms' ? 'fill' : ''}`}><Head icon="pool" title={poolName.value}><Button why={denied('http/put_import') && denied('http/put_import_image')} onClick={() => { askUpload(); }}>{say.importAsk}</Button><a class="button primary" href={href('new')}><Icon name="plus" />{say.newMachine}</a></Head><Tabs kind="pool" id="" tabs={POOL_TABS} /><PoolPage tab={tab} /></div>;
   }
 }
 
@@ -229,6 +245,7 @@ function Shell(): JSX.Element {
   const me = session.value!;
   useEffect(() => {
     startEvents();
+    void recallUploads().then(() => { if (uploads.value.some((u) => u.state === 'lost')) paneOpen.value = true; });
     addEventListener('keydown', keys);
     return () => { removeEventListener('keydown', keys); };
   }, []);
@@ -238,17 +255,19 @@ function Shell(): JSX.Element {
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.querySelector<HTMLElement>('#main')?.focus(); }}>{say.toThePage}</a>
       <header class="top">
         <button type="button" class="button quiet burger" aria-label={say.objects} aria-expanded={menuOpen.value} onClick={() => { menuOpen.value = !menuOpen.value; }}><Icon name="menu" /></button>
-        <a class="brand" href={href('pool')} aria-label={say.seraiThePool}><img src="/icon.svg" alt="" width={22} height={22} /><span>Serai</span></a>
+        <a class="brand" href={href('pool')} aria-label={say.seraiThePool}><img src="/icon.svg" alt="" width={22} height={22} /><span>{say.serai}</span></a>
         <label class="search"><Icon name="search" /><span class="hidden">{say.search}</span><input id="search" type="search" placeholder={say.searchWebStateRunningMemory} value={search.value} onInput={(e) => { search.value = e.currentTarget.value; }} onKeyDown={(e) => { if (e.key === 'Enter') go('vms'); if (e.key === 'Escape') { search.value = ''; e.currentTarget.blur(); } }} /></label>
         <a class="button quiet" href={href('pool', '', 'alerts')} aria-label={say.alerts} title={say.alerts}><Icon name="bell" /></a>
+        <Button kind="quiet" pressed={showing.value} label={say.showCalls} title={showing.value ? say.actionsShowTheirCallsAnd : say.letActionsShowTheirCalls} onClick={() => { showing.value = !showing.value; }}><Icon name="code" /></Button>
         <Button kind="quiet" label={say.colours(theme.value)} title={say.colours(theme.value)} onClick={nextTheme}><Icon name="sun" /></Button>
-        <a class="button quiet who" href={href('access')} title={me.superuser ? 'pool-admin' : me.roles.join(', ')}><Icon name="user" /><span>{me.user}<small>{me.superuser ? 'pool-admin' : me.roles.join(', ')}</small></span></a>
+        <a class="button quiet who" href={href('access')} title={me.superuser ? say.poolAdmin : me.roles.join(', ')}><Icon name="user" /><span>{me.user}<small>{me.superuser ? 'pool-admin' : me.roles.join(', ')}</small></span></a>
         <Button kind="quiet" onClick={() => void attempt(say.signOut, logout)}>{say.signOut}</Button>
       </header>
       <Tree />
       <main id="main" tabIndex={-1}><Page /></main>
       <Tasks />
-      <div class="toast" role="status" aria-live="polite">{notice.value}</div>
+      {showing.value && <div class="showing" role="status">{say.actionsShowTheirCallsAndBare}<Button onClick={() => { showing.value = false; }}>{say.end}</Button></div>}
+      <div class="toast" role="status" aria-live="polite">{notice.value}{notice.value === 'Saved.' && lastCalls.value.length > 0 && <Button kind="quiet" onClick={() => { showCalls(say.whatWasDone, lastCalls.value); }}>{say.copyAsAsk}</Button>}</div>
       <DialogHost />
     </div>
   );

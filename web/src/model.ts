@@ -10,6 +10,7 @@ export interface Operable { allowed_operations: string[]; current_operations: St
 
 export interface Vm extends Named, Operable {
   power_state: 'Halted' | 'Running' | 'Paused' | 'Suspended';
+  is_vmss_snapshot: boolean; snapshot_schedule: Ref;
   is_a_template: boolean; is_default_template: boolean; is_a_snapshot: boolean; is_control_domain: boolean;
   snapshot_of: Ref; snapshots: Ref[]; snapshot_time: string; parent: Ref; children: Ref[];
   resident_on: Ref; affinity: Ref;
@@ -18,7 +19,7 @@ export interface Vm extends Named, Operable {
   VBDs: Ref[]; VIFs: Ref[]; consoles: Ref[]; metrics: Ref; guest_metrics: Ref;
   tags: string[]; blocked_operations: StringMap; platform: StringMap;
   HVM_boot_params: StringMap; PV_kernel: string; PV_ramdisk: string; PV_args: string;
-  actions_after_crash: string; ha_restart_priority: string; auto_poweron?: boolean;
+  actions_after_crash: string; actions_after_shutdown: string; ha_restart_priority: string; auto_poweron?: boolean;
 }
 export interface VmMetrics extends Rec { start_time: string; memory_actual: number; install_time: string }
 export interface GuestMetrics extends Rec { os_version: StringMap; networks: StringMap; live: boolean }
@@ -32,6 +33,7 @@ export interface Vdi extends Named, Operable {
 }
 export interface Vif extends Rec, Operable {
   VM: Ref; network: Ref; device: string; MAC: string; MTU: number; currently_attached: boolean; locking_mode: string;
+  ipv4_allowed: string[]; ipv6_allowed: string[];
 }
 export interface Sr extends Named, Operable {
   VDIs: Ref[]; PBDs: Ref[]; type: string; content_type: string; shared: boolean;
@@ -40,7 +42,7 @@ export interface Sr extends Named, Operable {
 export interface Network extends Named, Operable { VIFs: Ref[]; PIFs: Ref[]; bridge: string; MTU: number; default_locking_mode: string }
 export interface Host extends Named, Operable {
   enabled: boolean; address: string; hostname: string; resident_VMs: Ref[]; software_version: StringMap; cpu_info: StringMap;
-  metrics: Ref; PIFs: Ref[]; PBDs: Ref[];
+  metrics: Ref; PIFs: Ref[]; PBDs: Ref[]; external_auth_type: string;
 }
 export interface HostMetrics extends Rec { memory_total: number; memory_free: number; live: boolean }
 export interface Pool extends Named { master: Ref; default_SR: Ref }
@@ -56,8 +58,18 @@ export interface Task extends Rec {
 }
 export interface Message extends Rec { name: string; priority: number; cls: string; obj_uuid: string; timestamp: string; body: string }
 
+export interface Vmss extends Rec {
+  name_label: string; name_description: string;
+  enabled: boolean; type: string; retained_snapshots: number; frequency: string; schedule: StringMap; last_run_time: string; VMs: Ref[];
+}
+export interface Sm extends Rec { type: string }
+export interface Role extends Rec { name_label: string; name_description: string; is_internal: boolean }
+export interface Subject extends Rec { subject_identifier: string; other_config: StringMap; roles: Ref[] }
+export interface Certificate extends Rec { name: string; type: string; host: Ref; not_before: string; not_after: string; fingerprint: string; fingerprint_sha256?: string }
+
 export interface Classes {
   pool: Pool; host: Host; host_metrics: HostMetrics; vm: Vm; vm_metrics: VmMetrics; vm_guest_metrics: GuestMetrics; vbd: Vbd;
   vdi: Vdi; vif: Vif; sr: Sr; pbd: Pbd; pif: Pif; network: Network; console: Console; task: Task; message: Message;
+  sm: Sm; vmss: Vmss; role: Role; subject: Subject; certificate: Certificate;
 }
 export type ClassName = keyof Classes;

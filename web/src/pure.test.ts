@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { auditRows } from './audit';
-import { arg, asApi, asCommand, asCurl, shellQuote } from './copyas';
+import { arg, asApi, asCommand, asCurl, filled, Result, sent, shellQuote } from './copyas';
 import { bytes, duration, parseBytes, parseDate, percent } from './format';
+import { formatOf } from './imageformat';
+import { perfmonXml, readPerfmon } from './perfmon';
+import { callsOf, mistake, type Base, type Plan } from './plan';
 import { matches, parseQuery, type Searchable } from './query';
 import { charts, columnsOf, total, type Updates } from './rrd';
 
@@ -69,4 +72,58 @@ void test('the audit log’s intents get their outcomes', () => {
     { n: 3, time: '', kind: 'intent', call: 'VM.pause' }, { n: 4, time: '', kind: 'outcome', of: 2, outcome: 'failed', error: ['VM_BAD_POWER_STATE'] },
   ]);
   assert.deepEqual(rows.map((r) => [r.n, r.outcome, r.error?.[0]]), [[3, 'under way', undefined], [2, 'failed', 'VM_BAD_POWER_STATE'], [1, 'done', undefined]]);
+});
+
+void test('what earlier calls answered goes into later ones', () => {
+  const call = { method: 'VBD.create', cli: '', args: [arg({ VM: new Result(0), VDI: new Result(1), list: [new Result(1), 'x'] })] };
+  assert.deepEqual(filled(sent(call), ['vm', 'vdi']), [{ VM: 'vm', VDI: 'vdi', list: ['vdi', 'x'] }]);
+  assert.equal(asApi(call), 'VBD.create(session, {"VM":"RESULT_1","VDI":"RESULT_2","list":["RESULT_2","x"]})');
+  assert.equal(asCommand(call), '');
+});
+
+void test('formats of images by their bytes', () => {
+  const bytesOf = (text: string, at = 0): Uint8Array => { const b = new Uint8Array(512); [...text].forEach((c, i) => { b[at + i] = c.charCodeAt(0); }); return b; };
+  const zero = new Uint8Array(512);
+  for (const [name, head, tail, want] of [
+    ['a.img', bytesOf('QFI\u00fb'), zero, 'qcow2'], ['a', bytesOf('KDMV'), zero, 'vmdk'], ['a', bytesOf('vhdxfile'), zero, 'vhdx'], ['a', zero, bytesOf('conectix'), 'vhd'], ['a', bytesOf('conectix'), zero, 'vhd'],
+    ['a.iso', zero, zero, 'iso'], ['a.img', zero, zero, 'raw'], ['a', bytesOf('ustar', 257), zero, 'xva'], ['a.xva.gz', zero, zero, 'xva'],
+  ] as const) assert.equal(formatOf(name, head, tail, true), want, name);
+  assert.equal(formatOf('a.tar', bytesOf('ustar', 257), zero, false), 'raw', 'a disk may hold an archive');
+});
+
+void test('thresholds are read, and written so that nothing of others is lost', () => {
+  const xml = '<config><variable><name value="cpu_usage"/><alarm_trigger_level value="0.9"/><rrd_regex value="a&lt;b"/></variable><variable><name value="memory_free_kib"/><alarm_trigger_level value="10"/></variable></config>';
+  const list = readPerfmon(xml);
+  assert.deepEqual(list[0], { name: 'cpu_usage', level: 0.9, high: true, period: 60, priority: 3, rest: [['rrd_regex', 'a<b']] });
+  assert.equal(list[1]?.high, false, 'what is free is watched from below');
+  assert.deepEqual(readPerfmon(perfmonXml(list)), list);
+  assert.deepEqual(readPerfmon(''), []);
+});
+
+const plan: Plan = { template: 'T', templateUuid: 't', name: ' web ', cpus: '4', memory: '1 GiB', disk: '10 GiB', sr: 'S', srUuid: 's', image: '', imageSize: 0, network: 'N', networkUuid: 'n', iso: 'OpaqueRef:NULL',
+  hostname: 'web', user: 'ada', keys: 'ssh-ed25519 AAAA\n', userData: '', start: true };
+const base: Base = { cpusMax: 1, drives: [], nics: [], hasCd: false, makesDisks: true, memoryMin: 16 << 20 };
+const methods = (p: Plan, b: Base): string[] => callsOf(p, b).map((c) => c.method);
+
+void test('a new machine as calls', () => {
+  const calls = callsOf(plan, base);
+  assert.deepEqual(methods(plan, base), ['VM.clone', 'VM.set_memory_limits', 'VM.set_VCPUs_max', 'VM.set_VCPUs_at_startup', 'VM.remove_from_other_config', 'VM.provision', 'VM.add_to_other_config', 'VM.add_to_other_config',
+    'VM.add_to_other_config', 'VDI.create', 'VBD.create', 'VBD.create', 'VIF.create', 'VM.start']);
+  assert.deepEqual(sent(calls[8]!).slice(1), ['cloud-init:user-data', '#cloud-config\nuser: ada\n']);
+  const disk = sent(calls[10]!)[0] as { VDI: Result; userdevice: string };
+  assert.deepEqual([disk.VDI.of, disk.userdevice], [9, '0'], 'the disk that was made before');
+  assert.ok(calls.every((c) => c.method === 'VM.clone' || JSON.stringify(sent(c)).includes('RESULT_') || c.method === 'VDI.create'));
+  // Fewer processors than the template has: those at the start first. Places that the template has taken are left.
+  assert.deepEqual(methods({ ...plan, cpus: '1' }, { ...base, cpusMax: 2 }).slice(2, 4), ['VM.set_VCPUs_at_startup', 'VM.set_VCPUs_max']);
+  const own = callsOf({ ...plan, disk: '', start: false }, { ...base, drives: ['0', '3'], nics: ['0'], hasCd: true, makesDisks: false });
+  assert.deepEqual(own.map((c) => c.method).slice(-2), ['VM.add_to_other_config', 'VIF.create']);
+  assert.equal((sent(own.at(-1)!)[0] as { device: string }).device, '1');
+  const image = callsOf({ ...plan, image: 'I', imageSize: 2 << 30 }, base).map((c) => c.method);
+  assert.ok(image.includes('VDI.clone') && image.includes('VDI.resize') && !image.includes('VDI.create'));
+  assert.ok(!callsOf({ ...plan, image: 'I', imageSize: 20 * 2 ** 30 }, base).some((c) => c.method === 'VDI.resize'), 'a disk only grows');
+});
+
+void test('what is wrong with a new machine', () => {
+  assert.equal(mistake(plan), '');
+  for (const bad of [{ name: ' ' }, { cpus: '0' }, { cpus: '2.5' }, { memory: '1' }, { disk: 'much' }, { hostname: 'a b' }, { hostname: '-a' }, { user: 'Ada' }, { user: 'a\nb' }, { userData: '#cloud-config' }]) assert.notEqual(mistake({ ...plan, ...bad }), '', JSON.stringify(bad));
 });

@@ -3,7 +3,7 @@
 // fails is kept there with its explanation.
 import { signal } from '@preact/signals';
 import { ApiError, Unreachable, rpc } from './api';
-import { sent, type Call } from './copyas';
+import { filled, sent, type Call } from './copyas';
 import type { Ref, Task } from './model';
 import { db, until } from './store';
 import { say } from './strings';
@@ -13,6 +13,10 @@ export interface Failure { id: number; title: string; at: number; code: string; 
 export const failures = signal<Failure[]>([]);
 /** Titles of the tasks that this page started. */
 export const titles = new Map<Ref, string>();
+/** And the calls that they are. */
+export const callOf = new Map<Ref, Call>();
+/** What was done last, as calls. */
+export const lastCalls = signal<Call[]>([]);
 export const paneOpen = signal(false);
 export const notice = signal('');
 
@@ -50,6 +54,7 @@ const over = (t: Task | undefined): boolean => !t || (t.status !== 'pending' && 
 export async function runTask(title: string, call: Call): Promise<string> {
   const ref = await rpc<Ref>(`Async.${call.method}`, ...sent(call));
   titles.set(ref, title);
+  callOf.set(ref, call);
   let seen = false;
   await until(() => {
     const t = db.task.rows.get(ref);
@@ -73,5 +78,29 @@ export async function attempt(title: string, work: () => Promise<unknown>): Prom
     return false;
   }
 }
+
+/** Calls that set a field, or of which nothing takes time, have no form as a task. */
+const AT_ONCE = /\.(?:set|add|remove)_|^serai|^message\.|^task\.|^session\./;
+
+/** Of several calls these are shown as tasks; the others are over before one could look. */
+const LONG = /^VM\.(?:start|clone|copy|checkpoint|destroy)|^VDI\.(?:copy|resize|pool_migrate)|^SR\./;
+
+/** One after another; what earlier ones answered is put into later ones. When one fails, what was made is taken away. */
+export async function runCalls(title: string, calls: Call[], undo?: (results: unknown[]) => Promise<void>): Promise<unknown[]> {
+  const results: unknown[] = [];
+  try {
+    for (const c of calls) {
+      const call = { ...c, args: c.args.map((a) => ({ ...a, value: filled(a.value, results) })) };
+      results.push(AT_ONCE.test(c.method) || (calls.length > 1 && !LONG.test(c.method)) ? await rpc(c.method, ...sent(call)) : await runTask(calls.length > 1 ? `${title} (${c.method})` : title, call));
+    }
+  } catch (e) {
+    await undo?.(results).catch(() => undefined); // what failed first is what is told
+    throw e;
+  }
+  lastCalls.value = calls;
+  return results;
+}
+
+export const attemptCalls = (title: string, calls: Call[], undo?: (results: unknown[]) => Promise<void>): Promise<boolean> => attempt(title, () => runCalls(title, calls, undo));
 
 export const attemptTask = (title: string, call: Call): Promise<boolean> => attempt(title, () => runTask(title, call));

@@ -7,7 +7,7 @@ import { NULL_REF, type ClassName, type Classes, type Ref, type Rec, type Vm } f
 import { say } from './strings';
 
 const NAMES: ClassName[] = ['pool', 'host', 'host_metrics', 'vm', 'vm_metrics', 'vm_guest_metrics', 'vbd', 'vdi', 'vif', 'sr',
-  'pbd', 'pif', 'network', 'console', 'task', 'message'];
+  'pbd', 'pif', 'network', 'console', 'task', 'message', 'sm', 'vmss', 'role', 'subject', 'certificate'];
 
 class Table<T extends Rec> {
   readonly rows = new Map<Ref, T>();

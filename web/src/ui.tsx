@@ -21,6 +21,7 @@ const PATHS: Record<string, string> = {
   plus: 'M8 3v10M3 8h10', close: 'M4 4l8 8M12 4l-8 8', right: 'M6 3l5 5-5 5', down: 'M3 6l5 5 5-5',
   bell: 'M8 2a4 4 0 0 1 4 4c0 4 2 5 2 5H2s2-1 2-5a4 4 0 0 1 4-4zM6.5 13.5h3', sun: 'M8 5a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM8 1v1.5M8 13.5V15M1 8h1.5M13.5 8H15M3 3l1 1M12 12l1 1M3 13l1-1M12 4l1-1',
   menu: 'M2 4h12M2 8h12M2 12h12', user: 'M8 2a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM2 14c0-6 12-6 12 0', copy: 'M5 5h8v9H5zM3 11V2h8',
+  code: 'M5 4L1 8l4 4M11 4l4 4-4 4M9.5 2.5l-3 11',
   folder: 'M2 4h4l1.5 2H14v7H2z', tag: 'M2 2h6l6 6-6 6-6-6zM5 5h.01', warn: 'M8 2l6.5 12h-13zM8 6v4M8 12h.01',
 };
 
@@ -30,6 +31,9 @@ export function Icon({ name }: { name: string }): JSX.Element {
 
 interface ButtonProps extends Children {
   onClick?: () => void;
+  /** What it does, for those who want to see that: by the menu key, the right button, or a long press. */
+  onShow?: () => void;
+  pressed?: boolean;
   why?: string;
   kind?: 'primary' | 'danger' | 'quiet';
   type?: 'button' | 'submit';
@@ -38,10 +42,11 @@ interface ButtonProps extends Children {
 }
 
 /** why: it cannot be done, and the reason; such a button can be reached and read but does nothing. */
-export function Button({ onClick, why = '', kind, type = 'button', label, title, children }: ButtonProps): JSX.Element {
+export function Button({ onClick, onShow, pressed, why = '', kind, type = 'button', label, title, children }: ButtonProps): JSX.Element {
   return (
     <button type={type} class={`button ${kind ?? ''}`} aria-disabled={why !== '' ? 'true' : undefined} title={why || title}
-      aria-label={label ? (why ? `${label}. ${why}` : label) : undefined}
+      aria-label={label ? (why ? `${label}. ${why}` : label) : undefined} aria-pressed={pressed}
+      onContextMenu={onShow && ((e) => { e.preventDefault(); onShow(); })}
       onClick={(e) => { if (why !== '') e.preventDefault(); else onClick?.(); }}>
       {children}
     </button>
@@ -111,10 +116,10 @@ export function VirtualList<T>({ rows, height, row, label, keyOf }: { rows: T[];
   const last = Math.min(rows.length, Math.ceil((view.top + view.height) / height) + 6);
   return (
     <div class="virtual" ref={box} role="list" aria-label={label} tabIndex={0}>
-      <div style={{ height: `${rows.length * height}px` }} role="presentation">
+      <div style={{ height: say.px(rows.length * height) }} role="presentation">
         {rows.slice(first, last).map((r, i) => (
           <div class="virtual-row" role="listitem" key={keyOf(r)} aria-setsize={rows.length} aria-posinset={first + i + 1}
-            style={{ transform: `translateY(${(first + i) * height}px)`, height: `${height}px` }}>{row(r, first + i)}</div>
+            style={{ transform: `translateY(${(first + i) * height}px)`, height: say.px(height) }}>{row(r, first + i)}</div>
         ))}
       </div>
     </div>
@@ -146,11 +151,11 @@ export function DialogHost(): JSX.Element | null {
 }
 
 /** Says what exactly will happen and asks once. */
-export function confirmThen(title: string, text: string, verb: string, then: () => void, call?: Call): void {
+export function confirmThen(title: string, text: string, verb: string, then: () => void, calls?: Call[]): void {
   openDialog(title, (close) => (
     <form onSubmit={(e) => { e.preventDefault(); close(); then(); }}>
       <p>{text}</p>
-      {call && <CopyAs call={call} />}
+      {calls && <CopyAs calls={calls} />}
       <footer><Button kind="quiet" onClick={close}>{say.cancel}</Button><Button kind="danger" type="submit">{verb}</Button></footer>
     </form>
   ));
@@ -165,16 +170,31 @@ export async function copyText(text: string): Promise<void> {
   notice.value = say.copied;
 }
 
-export function CopyAs({ call }: { call: Call }): JSX.Element {
+function Form3({ call }: { call: Call }): JSX.Element {
   const forms: [string, string][] = [['API', asApi(call)], [say.command, asCommand(call)], ['curl', asCurl(call, location.origin)]];
   return (
-    <details class="copyas">
-      <summary>{say.copyAsAsk}</summary>
-      {forms.map(([name, text]) => (
+    <>
+      {forms.filter(([, text]) => text !== '').map(([name, text]) => (
         <div key={name}><span>{name}</span><code tabIndex={0}>{text}</code><Button kind="quiet" label={say.copyAs(name)} onClick={() => void copyText(text)}><Icon name="copy" /></Button></div>
       ))}
+    </>
+  );
+}
+
+export function CopyAs({ calls, open }: { calls: Call[]; open?: boolean }): JSX.Element {
+  return (
+    <details class="copyas" open={open}>
+      <summary>{say.copyAsAsk}</summary>
+      {calls.map((c, i) => <section key={i} aria-label={c.method}>{calls.length > 1 && <strong>{i + 1}. {c.method}</strong>}<Form3 call={c} /></section>)}
+      <small>{say.putASessionOfYours}</small>
     </details>
   );
+}
+
+export function showCalls(title: string, calls: Call[]): void {
+  openDialog(title, (close) => (
+    <form onSubmit={(e) => { e.preventDefault(); close(); }}><CopyAs calls={calls} open /><footer><Button kind="primary" type="submit">{say.done}</Button></footer></form>
+  ));
 }
 
 export function Menu({ label, children }: Children & { label: string }): JSX.Element {
