@@ -213,12 +213,37 @@ def test_fields_of_a_disk(api, sr, vm, vdi):
     assert fails(api, "VBD.create", {"VM": vm, "VDI": vdi, "userdevice": "0", "mode": "RW", "type": "Disk"})[:2] == [
         "VDI_READONLY", vdi]
     api.call("VDI.set_read_only", vdi, False)
+    for value in (True, False):
+        api.call("VDI.set_sharable", vdi, value)
+        assert api.call("VDI.get_sharable", vdi) is value
     uuid, location = record["uuid"], record["location"]
     api.call("VDI.update", vdi)
     assert api.call("VDI.get_location", vdi) == location
     # What is forgotten stays on the storage, and a scan finds it again.
     api.call("VDI.forget", vdi)
     assert vdi not in api.call("VDI.get_all") and fails(api, "VDI.get_by_uuid", uuid) == ["UUID_INVALID", "VDI", uuid]
+
+
+def test_forgetting_storage(api, host, tmp_path):
+    """Its records go, what lies on it stays, and comes back with it."""
+    sr = api.call("SR.create", host, {"location": str(tmp_path)}, 0, "left", "", "file", "user", False, {})
+    uuid = api.call("SR.get_uuid", sr)
+    disk = api.call("VDI.create", {"SR": sr, "virtual_size": 1 << 22, "type": "user"})
+    disk_uuid = api.call("VDI.get_uuid", disk)
+    held = sorted(p.name for p in tmp_path.iterdir())
+    assert held and fails(api, "SR.forget", sr)[0] == "SR_HAS_PBD"
+    for pbd in api.call("SR.get_PBDs", sr):
+        api.call("PBD.unplug", pbd)
+    api.call("SR.forget", sr)
+    assert fails(api, "SR.get_record", sr) == ["HANDLE_INVALID", "SR", sr]
+    assert disk not in api.call("VDI.get_all") and sorted(p.name for p in tmp_path.iterdir()) == held
+    again = api.call("SR.introduce", uuid, "back", "", "file", "user", False, {})
+    pbd = api.call("PBD.create", {"host": host, "SR": again, "device_config": {"location": str(tmp_path)}, "other_config": {}})
+    api.call("PBD.plug", pbd)
+    api.call("SR.scan", again)
+    assert disk_uuid in [api.call("VDI.get_uuid", v) for v in api.call("SR.get_VDIs", again)]
+    api.call("PBD.unplug", pbd)
+    api.call("SR.forget", again)
 
 
 def test_kinds_of_storage(api):
