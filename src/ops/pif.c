@@ -367,18 +367,20 @@ static int reconfigure_management(struct call *call, const struct ref *ref, stru
     struct tx *tx = call_tx(call);
     const struct pif_rec *p = call_get(CLASS_PIF, ref, err);
     const struct inventory_nic *nic = p ? nic_of(&inv, p->device) : NULL;
+    const char *ip = nic ? nic->ip : "";
+    bool already = p && p->management;
     int rc = p ? 0 : -1;
-    if (p && !p->management && (!nic || !nic->ip[0]))
+    if (p && !already && !*ip)
         rc = err_set(err, ERR_PIF_HAS_NO_NETWORK_CONFIGURATION, text);
-    else if (p && !p->management && only)
+    else if (p && !already && only)
         rc = err_set(err, ERR_PIF_CONFIGURATION_ERROR, text,
                      "the daemon was told to listen on one address alone");
-    if (rc || p->management) {
+    if (!p || rc || already) {
         tx_abort(tx);
         return rc;
     }
     struct ref host = p->host;
-    set_management(tx, &host, ref, nic->ip);
+    set_management(tx, &host, ref, ip);
     for (struct db_iter it = db_first(CLASS_CONSOLE); it.rec; db_next(&it))
         vm_console_locate(tx, &it.ref);
     return tx_commit(tx, err);
