@@ -384,6 +384,17 @@ int rbac_check_record(const struct session *s, enum class_id cls, const void *re
     return 0;
 }
 
+int rbac_check_new(const struct class_def *cls, const struct session *s, const void *rec,
+                   struct err *err)
+{
+    const struct call_def *create = schema_class_call(cls, "create");
+    AUTO(free_str) char *permission = str_fmt("%s.create", cls->lower);
+    if (create && !rbac_allows(s, create, NULL))
+        return err_set(err, ERR_RBAC_PERMISSION_DENIED, permission,
+                       "No permission in user session");
+    return rbac_check_record(s, (enum class_id)cls->id, rec, err);
+}
+
 static bool rules_allow_door(const struct serai_role_rec *r, uint8_t may,
                              const char *permission)
 {

@@ -36,6 +36,9 @@ bool rbac_allows_locked(const struct session *s, const struct call_def *def,
  * is resolved. Errors: RBAC_PERMISSION_DENIED(permission, message). */
 int rbac_check_record(const struct session *s, enum class_id cls, const void *rec,
                       struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+/* The same as a create of its own would be asked, for what an archive holds: its call, too (an ova_may_fn). */
+int rbac_check_new(const struct class_def *cls, const struct session *s, const void *rec,
+                   struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* May it use a door of HTTP? roles: of whom may; permission: "http/get_rrd". */
 bool rbac_allows_door(const struct session *s, uint8_t roles, const char *permission)
     EXCLUDES(db_mutex);

@@ -151,26 +151,13 @@ static int fetch_open(const struct call *call, struct url *u, struct fetch *f,
     return err_set(err, ERR_IMPORT_ERROR, "The server redirects too often");
 }
 
-/* As the creation of each object by a call of its own would be asked. */
-static int may(const struct class_def *cls, const struct session *s, const void *rec,
-               struct err *err)
-{
-    const struct call_def *create = schema_class_call(cls, "create");
-    AUTO(free_str) char *permission = str_fmt("%s.create", cls->lower);
-
-    if (create && !rbac_allows(s, create, NULL))
-        return err_set(err, ERR_RBAC_PERMISSION_DENIED, permission,
-                       "No permission in user session");
-    return rbac_check_record(s, (enum class_id)cls->id, rec, err);
-}
-
 int op_vm_import(struct call *call, const struct vm_import_args *a, struct set_ref *result,
                  struct err *err)
 {
     AUTO(url_done) struct url u = { 0 };
     struct fetch f = { .cancel_fd = call->deadline.cancel_fd };
     struct xva_import how = {
-        .sr = a->sr, .restore = a->full_restore, .force = a->force, .may = may
+        .sr = a->sr, .restore = a->full_restore, .force = a->force, .may = rbac_check_new
     };
     int rc;
 

@@ -159,13 +159,3 @@ int gate_keys(const struct call_def *def, const struct session *s, const void *o
         return -1;
     return gate_changes(def, s, ty, new, old, err);
 }
-
-int gate_record(const struct class_def *cls, const struct session *s, const void *rec,
-                struct err *err)
-{
-    const struct call_def *create = schema_class_call(cls, "create");
-
-    if (create && gate_call(create, s, err) != 0)
-        return -1;
-    return rbac_check_record(s, (enum class_id)cls->id, rec, err);
-}

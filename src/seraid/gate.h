@@ -24,7 +24,4 @@ int gate_args(const struct call_def *def, const struct session *s, const void *a
 /* The same for every key in which two values of the field differ. */
 int gate_keys(const struct call_def *def, const struct session *s, const void *old,
               const void *new, struct err *err) MUST_CHECK REQUIRES(db_mutex);
-/* May it have this record made, as by a create of its own? An ova_may_fn, for imports: each key of its maps is looked at. */
-int gate_record(const struct class_def *cls, const struct session *s, const void *rec,
-                struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET /export_metadata?vm=, uuid= or ref=, or all=true, and PUT /import_metadata (restore, force, dry_run): VMs without the
- * contents of their disks. Whose keys an import may set is asked of the gate, as for each setter. Runs on a worker,
+ * contents of their disks. Whose keys an import may set is asked, as for each setter. Runs on a worker,
  * declared blocked. */
 #include "api/errors.h"
 #include "base/mem.h"
+#include "model/rbac.h"
 #include "ops/ova.h"
-#include "seraid/gate.h"
 #include "seraid/handlers.h"
 #include "seraid/query.h"
 #include "seraid/upload.h"
@@ -62,7 +62,7 @@ void http_metadata_import(struct exchange *x)
     AUTO(auth_done) struct auth a = { 0 };
     AUTO(err_done) struct err err = { 0 };
     struct set_ref made = { 0 };
-    struct ova_import how = { .may = gate_record };
+    struct ova_import how = { .may = rbac_check_new };
     struct upload u;
     struct call call;
 

@@ -4,9 +4,9 @@
 #include "api/errors.h"
 #include "base/mem.h"
 #include "host/pack.h"
+#include "model/rbac.h"
 #include "ops/xva.h"
 #include "seraid/download.h"
-#include "seraid/gate.h"
 #include "seraid/handlers.h"
 #include "seraid/query.h"
 #include "seraid/upload.h"
@@ -97,7 +97,7 @@ void http_xva_export(struct exchange *x)
 static void import_authorized(struct exchange *x, struct auth *a)
 {
     AUTO(err_done) struct err err = { 0 };
-    struct xva_import how = { .may = gate_record, .sr = REF_NULL };
+    struct xva_import how = { .may = rbac_check_new, .sr = REF_NULL };
     struct set_ref made = { 0 };
     struct upload u;
     struct call call;
