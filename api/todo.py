@@ -42,10 +42,6 @@ NOT_YET("MACHINES", "networks of the host: cards, bonds, VLANs, the management i
     "pool.create_VLAN_from_PIF",
 ])
 
-NOT_YET("DISKS", "disks served by NBD", [
-    "VDI.get_nbd_info",
-])
-
 NOT_YET("DISKS", "moving a disk to another storage repository", [
     "VDI.pool_migrate",
 ])

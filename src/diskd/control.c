@@ -570,13 +570,13 @@ struct control *control_new(struct loop *l, int listen_fd)
     return c;
 }
 
-void control_run(struct control *c, const char *message)
+void control_run(struct control *c, const char *message, int fd)
 {
     AUTO(free_str) char *text = str_dup(message);
     struct control_message m;
 
     if (control_parse(text, strlen(text), &m))
-        run_message(c, NULL, &m, NULL, 0);
+        run_message(c, NULL, &m, &fd, fd >= 0);
     else
         c->failed = true;
 }

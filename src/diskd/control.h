@@ -34,8 +34,8 @@ struct control;
 
 struct control *control_new(struct loop *l,
                             int listen_fd); /* listening, SEQPACKET; taken; NULL: errno */
-/* One request as if from the socket (the command line's); reply is logged if it is an error. */
-void control_run(struct control *c, const char *message);
+/* One request as if from the socket (the command line's); reply is logged if it is an error. fd: that came with it; -1: none. */
+void control_run(struct control *c, const char *message, int fd);
 void control_quit(struct control *c); /* stops the loop when all disks are closed */
 bool control_failed(
     const struct control *c); /* a request of control_run failed, or a close */

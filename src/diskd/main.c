@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* serai-disk: serves disks. Started by seraid with a control socket, or by hand for one disk:
  *
- *     serai-disk --nbd SOCKET [--read-only] [--plain] [--enospc stop] IMAGE
+ *     serai-disk --nbd SOCKET | --nbd-fd N [--read-only] [--plain] [--enospc stop] IMAGE
  *     serai-disk --control SOCKET | --control-fd N
  *     serai-disk --merge all|copy|children IMAGE CHILD...    (see job.h)
  *
@@ -23,13 +23,14 @@
 
 struct options {
     const char *nbd, *control, *enospc, *image, *merge;
-    int64_t control_fd;
-    bool has_control_fd, read_only, plain;
+    int64_t control_fd, nbd_fd;
+    bool has_control_fd, has_nbd_fd, read_only, plain;
 };
 
 static int usage(void)
 {
-    fputs("usage: serai-disk --nbd SOCKET [--read-only] [--plain] [--enospc stop|report] "
+    fputs("usage: serai-disk --nbd SOCKET | --nbd-fd N [--read-only] [--plain] [--enospc "
+          "stop|report] "
           "IMAGE\n"
           "       serai-disk --control SOCKET | --control-fd N\n"
           "       serai-disk --merge all|copy|children IMAGE [CHILD...]\n",
@@ -41,6 +42,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 {
     static const struct option names[] = {
         { "nbd", required_argument, NULL, 'n' },
+        { "nbd-fd", required_argument, NULL, 'd' },
         { "control", required_argument, NULL, 'c' },
         { "control-fd", required_argument, NULL, 'f' },
         { "enospc", required_argument, NULL, 'e' },
@@ -53,6 +55,11 @@ static bool read_options(int argc, char **argv, struct options *o)
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (c) {
         case 'n': o->nbd = optarg; break;
+        case 'd':
+            o->has_nbd_fd = parse_range(optarg, 0, INT32_MAX, &o->nbd_fd);
+            if (!o->has_nbd_fd)
+                return false;
+            break;
         case 'c': o->control = optarg; break;
         case 'f':
             o->has_control_fd = parse_range(optarg, 0, INT32_MAX, &o->control_fd);
@@ -67,14 +74,17 @@ static bool read_options(int argc, char **argv, struct options *o)
         }
     }
     if (o->merge)
-        return !o->nbd && !o->control && !o->has_control_fd && optind < argc
+        return !o->nbd && !o->has_nbd_fd && !o->control && !o->has_control_fd
+               && optind < argc
                && (str_eq(o->merge, "all") || str_eq(o->merge, "copy")
                    || str_eq(o->merge, "children"));
-    if (o->nbd && !o->control && !o->has_control_fd && optind + 1 == argc) {
+    if ((o->nbd != NULL) != o->has_nbd_fd && !o->control && !o->has_control_fd
+        && optind + 1 == argc) {
         o->image = argv[optind];
         return true;
     }
-    return !o->nbd && (o->control != NULL) != o->has_control_fd && optind == argc;
+    return !o->nbd && !o->has_nbd_fd && (o->control != NULL) != o->has_control_fd
+           && optind == argc;
 }
 
 static int listen_control(const char *path)
@@ -124,11 +134,12 @@ static int watch_signals(struct loop *l, struct server *s)
 static void open_image(struct control *c, const struct options *o)
 {
     AUTO(free_str)
-    char *text = str_fmt("open\nid=disk\npath=%s\nnbd=%s\nwrite=%s\nplain=%s\nenospc=%s\n",
-                         o->image, o->nbd, o->read_only ? "no" : "yes",
-                         o->plain ? "yes" : "no", o->enospc ? o->enospc : "report");
+    char *text = str_fmt("open\nid=disk\npath=%s\n%s%s\nwrite=%s\nplain=%s\nenospc=%s\n",
+                         o->image, o->nbd ? "nbd=" : "nbd-fd=", o->nbd ? o->nbd : "yes",
+                         o->read_only ? "no" : "yes", o->plain ? "yes" : "no",
+                         o->enospc ? o->enospc : "report");
 
-    control_run(c, text);
+    control_run(c, text, o->has_nbd_fd ? (int)o->nbd_fd : -1);
 }
 
 /* The one disk could not be opened: there is nothing to serve. */
@@ -154,7 +165,7 @@ int main(int argc, char **argv)
         fd = listen_control(o.control);
     else if (o.has_control_fd)
         fd = (int)o.control_fd;
-    if (fd < 0 && !o.nbd) {
+    if (fd < 0 && !o.image) {
         log_error("listening on %s: %m", o.control);
         return 1;
     }
@@ -165,7 +176,7 @@ int main(int argc, char **argv)
         return 1;
     }
     control_on_failure(s.control, check_opened, &s);
-    if (o.nbd)
+    if (o.image)
         open_image(s.control, &o);
     int rc = loop_run(l);
     bool failed = control_failed(s.control);

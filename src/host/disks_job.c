@@ -20,6 +20,7 @@
 #include "base/mem.h"
 
 #define FD_LOCK   3
+#define FD_LISTEN 4
 #define SAYS_MAX  4096
 #define KILLED_US (20 * US_PER_SEC)
 
@@ -135,4 +136,46 @@ int disks_job(const struct argv *args, const struct deadline *d, struct err *err
     (void)FAILPOINT("disks.job.ended");
     proc_close(&p);
     return rc;
+}
+
+int disks_reader(const char *path, const char *socket, struct proc *p_out, int *fd_out,
+                 struct err *err)
+{
+    AUTO(close_fd) int lock = open_lock(LOCK_SH);
+    AUTO(close_fd) int listen_fd = io_listen_unix(socket, 0600, 1);
+    const char *const argv[] = { self.binary, "--nbd-fd", "4", "--read-only", path, NULL };
+    const struct proc_fd fds[] = { { STDERR_FILENO, 2 },
+                                   { lock, FD_LOCK },
+                                   { listen_fd, FD_LISTEN } };
+    const struct proc_spec ps = { .argv = argv,
+                                  .fds = fds,
+                                  .n_fds = ARRAY_SIZE(fds),
+                                  .pid_fd = -1,
+                                  .die_with_parent = true };
+    struct deadline d = deadline_in(KILLED_US);
+
+    if (lock < 0 || listen_fd < 0)
+        return failed(err, "Preparing", socket);
+    /* It waits to be accepted. One that cannot open the image ends, and that is the end of the connection. */
+    AUTO(close_fd) int fd = io_connect_unix(socket, &d);
+    io_drop_file(socket);
+    if (fd < 0)
+        return failed(err, "Connecting to", socket);
+    if (proc_start(&ps, p_out) < 0)
+        return failed(err, "Starting", self.binary);
+    *fd_out = TAKE_FD(fd);
+    return 0;
+}
+
+void disks_reader_end(struct proc *p)
+{
+    struct deadline d = deadline_in(KILLED_US);
+    int status;
+
+    if (p->pidfd < 0)
+        return;
+    IGNORE(proc_kill(p, SIGKILL)); /* it reads: nothing is lost */
+    IGNORE(proc_wait(p, &d, &status));
+    proc_close(p);
+    p->pidfd = -1;
 }

@@ -13,4 +13,10 @@ void disks_job_done(void);
  * killed; SR_BACKEND_FAILURE(status, "", text) of what it says. */
 int disks_job(const struct argv *args, const struct deadline *d, struct err *err)
     MUST_CHECK;
+
+/* A process that serves the image at path to one connection, for reading: *fd_out, given. socket: a path to be used meanwhile.
+ * It ends with us; at the latest with the thread that called. */
+int disks_reader(const char *path, const char *socket, struct proc *p_out, int *fd_out,
+                 struct err *err) MUST_CHECK;
+void disks_reader_end(struct proc *p); /* also one that was not started */
 #endif

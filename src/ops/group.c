@@ -7,6 +7,7 @@
 #include "api/ops.h"
 #include "base/mem.h"
 #include "ops/hooks.h"
+#include "ops/nbd.h"
 
 /* code(ref, ref, ...), as many as an error can carry. Always -1. */
 static int refs_error(const char *code, const struct set_ref *refs, struct err *err)
@@ -126,7 +127,9 @@ int op_network_add_purpose(struct call *call, const struct network_add_purpose_a
                     : -1;
     }
     tx_set_add(tx, &a->self, CLASS_NETWORK, F_NETWORK_PURPOSE, &a->value);
-    return tx_commit(tx, err);
+    int rc = tx_commit(tx, err);
+    nbd_changed();
+    return rc;
 }
 
 int op_network_remove_purpose(struct call *call,
@@ -138,7 +141,9 @@ int op_network_remove_purpose(struct call *call,
         return -1;
     }
     tx_set_remove(tx, &a->self, CLASS_NETWORK, F_NETWORK_PURPOSE, &a->value);
-    return tx_commit(tx, err);
+    int rc = tx_commit(tx, err);
+    nbd_changed();
+    return rc;
 }
 
 /* ---- observers ----------------------------------------------------------------------------------------- */

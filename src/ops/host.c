@@ -259,23 +259,31 @@ int op_host_list_methods(struct call *call, const struct host_list_methods_args 
     return 0;
 }
 
+char *host_certificate(struct err *err)
+{
+    AUTO(buf_done) struct buf pem = BUF_INIT(256 * 1024);
+    if (io_read_file(host_ctx.cert_file, &pem)) {
+        (void)err_set(err, ERR_INTERNAL_ERROR, "certificate");
+        IGNORE(err_detail(err, "reading %s: %m", host_ctx.cert_file));
+        return NULL;
+    }
+    static const char begin[] = "-----BEGIN CERTIFICATE-----",
+                      end[] = "-----END CERTIFICATE-----";
+    const char *from = strstr(buf_str(&pem), begin), *to = from ? strstr(from, end) : NULL;
+    char *text = to ? str_dupn(from, (size_t)(to - from) + strlen(end)) : str_dup("");
+    explicit_bzero(pem.data, pem.len); /* the file holds the key as well */
+    return text;
+}
+
 int op_host_get_server_certificate(struct call *call,
                                    const struct host_get_server_certificate_args *a,
                                    const char **result, struct err *err)
 {
     (void)call;
-    AUTO(buf_done) struct buf pem = BUF_INIT(256 * 1024);
-    if (known_host(&a->host, err))
+    char *text = known_host(&a->host, err) ? NULL : host_certificate(err);
+    if (!text)
         return -1;
-    if (io_read_file(host_ctx.cert_file, &pem)) {
-        (void)err_set(err, ERR_INTERNAL_ERROR, "certificate");
-        return err_detail(err, "reading %s: %m", host_ctx.cert_file);
-    }
-    static const char begin[] = "-----BEGIN CERTIFICATE-----",
-                      end[] = "-----END CERTIFICATE-----";
-    const char *from = strstr(buf_str(&pem), begin), *to = from ? strstr(from, end) : NULL;
-    str_give(result, to ? str_dupn(from, (size_t)(to - from) + strlen(end)) : str_dup(""));
-    explicit_bzero(pem.data, pem.len); /* the file holds the key as well */
+    str_give(result, text);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "model/ops_lock.h"
 #include "ops/hooks.h"
 #include "ops/nat.h"
+#include "ops/nbd.h"
 #include "ops/vif.h"
 
 static void add_ref_text(struct buf *out, const struct ref *ref)
@@ -152,6 +153,7 @@ int network_destroy(struct call *call, const struct ref *self, struct err *err)
         return -1;
     AUTO(err_done) struct err why = { 0 };
     nat_poke();
+    nbd_changed();
     if (bridge && net_real() && net_unbridge(bridge, &why)) /* the next start does it */
         log_warn("bridge %s stays: %s", bridge, why.detail ? why.detail : why.code);
     return 0;

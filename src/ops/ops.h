@@ -44,4 +44,7 @@ const struct ops_class_hooks *ops_hooks(enum class_id cls); /* never NULL */
 /* Resolve a console reference or VM uuid/ref of an HTTP console request to the VM and protocol. text: vt100 instead of rfb. */
 int console_resolve(const char *ref_or_uuid, char vm_uuid_out[static UUID_TEXT_SIZE],
                     bool *text_out, struct err *err) MUST_CHECK;
+
+/* The certificate that this host shows, in PEM form, without its key. Given; NULL: err. */
+char *host_certificate(struct err *err);
 #endif

@@ -45,6 +45,7 @@ void full_defaults(struct options *o)
         { &o->state_dir, "/var/lib/serai" },
         { &o->runtime_dir, "/run/serai" },
         { &o->https, o->http ? NULL : "0.0.0.0:443" },
+        { &o->nbd, "0.0.0.0:10809" },
         { &o->user, "serai" },
         { &o->admin_group, "serai-admin" },
         { &o->rootd, "/run/serai-rootd/socket" },

@@ -34,6 +34,7 @@
 #include "seraid/dispatch.h"
 #include "seraid/full.h"
 #include "seraid/listen.h"
+#include "seraid/nbd_door.h"
 #include "seraid/options.h"
 #include "seraid/paths.h"
 #include "seraid/pool.h"
@@ -351,6 +352,7 @@ static void stop(void)
     notify_send("STOPPING=1");
     if (daemon_state.unix_path)
         (void)unlink(daemon_state.unix_path);
+    nbd_door_stop();
     event_stop(true); /* whoever waits for events is answered now */
     stats_stop();
     deliver_stop();
@@ -402,6 +404,8 @@ static int run(const struct options *o, struct err *err)
     log_info("serai " SERAI_VERSION " serves %s %s", host_ctx.https_address,
              host_ctx.http_address);
     if (host_power_boot(err) != 0)
+        return -1;
+    if (nbd_door_start(o->nbd, daemon_state.tls, listen_stop_fd(), err) != 0)
         return -1;
     say_ready();
     if (listen_run(err) != 0)

@@ -22,6 +22,9 @@ const char options_help[] =
     "  --https ADDR:PORT     serve HTTPS there (default: 0.0.0.0:443; rootless:\n"
     "                        127.0.0.1:8443, or the next free port); port 0 picks one\n"
     "  --http ADDR:PORT      serve HTTP there, on a loopback address only\n"
+    "  --nbd ADDR:PORT       serve disks by NBD there while a network has that purpose\n"
+    "                        (default: 0.0.0.0:10809; rootless: not, and on a loopback\n"
+    "                        address only)\n"
     "  --password-file FILE  the password of the user root (default: users of the system;\n"
     "                        rootless: STATE/password, made when missing)\n"
     "  --brand NAME          what clients are told they talk to: xcp-ng (the default),\n"
@@ -53,6 +56,7 @@ enum option_id {
     OPT_RUNTIME,
     OPT_HTTPS,
     OPT_HTTP,
+    OPT_NBD,
     OPT_PASSWORD_FILE,
     OPT_BRAND,
     OPT_WEB,
@@ -77,6 +81,7 @@ static const struct option_row {
     { "--runtime", OPT_RUNTIME, true },
     { "--https", OPT_HTTPS, true },
     { "--http", OPT_HTTP, true },
+    { "--nbd", OPT_NBD, true },
     { "--password-file", OPT_PASSWORD_FILE, true },
     { "--brand", OPT_BRAND, true },
     { "--audit-days", OPT_AUDIT_DAYS, true },
@@ -181,6 +186,7 @@ static int apply(struct options *o, enum option_id id, const char *value, struct
     case OPT_RUNTIME: o->runtime_dir = value; return 0;
     case OPT_HTTPS: o->https = value; return check_addr("--https", value, err);
     case OPT_HTTP: return set_http(o, value, err);
+    case OPT_NBD: o->nbd = value; return check_addr("--nbd", value, err);
     case OPT_PASSWORD_FILE: o->password_file = value; return 0;
     case OPT_BRAND:
         o->brand = brand_find(value);
@@ -241,6 +247,11 @@ int options_parse(int argc, char *const *argv, struct options *out, struct err *
         if (apply(&o, row->id, value ? value : "", err) != 0)
             return -1;
     }
+    if (o.rootless && o.nbd && !options_is_loopback(o.nbd))
+        return BAD(err,
+                   "--nbd: without a host's rights disks are served to this machine "
+                   "alone: a loopback address, not \"%s\".",
+                   o.nbd);
     *out = o;
     return 0;
 }

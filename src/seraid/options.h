@@ -11,7 +11,7 @@ struct options {
     bool rootless, help, version, fake_machine;
     const char *state_dir, *runtime_dir;    /* NULL: the default places (paths.h, full.h) */
     const char *user, *admin_group, *rootd; /* full mode; NULL: the defaults (full.h) */
-    const char *https, *http;               /* NULL: not given */
+    const char *https, *http, *nbd;         /* NULL: not given */
     const char *password_file;
     const char *web_dir;       /* NULL: beside the program or where it is installed */
     const struct brand *brand; /* never NULL */
