@@ -45,9 +45,3 @@ NOT_YET("MACHINES", "networks of the host: cards, bonds, VLANs, the management i
 NOT_YET("DISKS", "moving a disk to another storage repository", [
     "VDI.pool_migrate",
 ])
-
-NOT_YET("DISKS", "disks that storage has and the database has not, and what happens at boot", [
-    "VDI.introduce",
-    "VDI.set_allow_caching",
-    "VDI.set_on_boot",
-])

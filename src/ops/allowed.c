@@ -424,7 +424,8 @@ static void vdi_allowed(const struct ref *self, const void *rec, uint64_t *allow
     if (vdi->type == VDI_TYPE_SUSPEND && !attached && vm_memory_kept(self))
         attached = true;
     if (!attached && !running)
-        *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET);
+        *allowed |= BIT(VDI_OPERATIONS_DESTROY) | BIT(VDI_OPERATIONS_FORGET)
+                    | BIT(VDI_OPERATIONS_SET_ON_BOOT);
     if (!vdi_starting(vdi) && !running && !vdi->is_a_snapshot)
         *allowed |= BIT(VDI_OPERATIONS_RESIZE); /* op_vdi_resize looks who has it */
 }

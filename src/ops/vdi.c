@@ -14,6 +14,7 @@
 #include "ops/hooks.h"
 #include "ops/lease.h"
 #include "ops/ops.h"
+#include "ops/recycle.h"
 #include "ops/snapshot.h"
 #include "ops/storage.h"
 #include "ops/vm.h"
@@ -247,6 +248,105 @@ int op_vdi_forget(struct call *call, const struct vdi_forget_args *a, struct err
     if (vdi)
         tx_destroy(tx, &a->vdi);
     return tx_commit(tx, err);
+}
+
+/* ---- known to storage and not yet to the database --------------------------------------------------------- */
+
+/* The uuid is the volume's, so that it is its own again whatever brings it back. */
+static int check_introduced(const struct vdi_introduce_args *a, const struct sr_handle *sr,
+                            struct sr_volume *v, struct err *err)
+{
+    const char *location = a->location[0] ? a->location : a->uuid;
+    struct uuid u;
+    struct ref other;
+    char text[REF_TEXT_SIZE];
+    if (!uuid_parse(a->uuid, &u))
+        return err_set(err, ERR_UUID_INVALID, "VDI", a->uuid);
+    ref_text(&a->SR, text);
+    if (!sr->ops->volume_create) /* of a library: a scan finds what is there */
+        return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+    if (!uuid_parse(location, &u))
+        return err_set(err, ERR_VDI_LOCATION_MISSING, text, location);
+    db_lock();
+    bool taken = storage_vdi_of(location, &other) || recycle_holds(location)
+                 || db_find_uuid(CLASS_VDI, a->uuid, &other);
+    db_unlock();
+    if (taken || storage_is_pending(location))
+        return err_set(err, ERR_LOCATION_NOT_UNIQUE, text, location);
+    return sr->ops->stat(&sr->config, location, v, NULL)
+               ? err_set(err, ERR_VDI_LOCATION_MISSING, text, location)
+               : 0;
+}
+
+static struct vdi_rec *introduced(const struct vdi_introduce_args *a,
+                                  const struct sr_volume *v)
+{
+    const struct field_def *f = schema_classes[CLASS_VDI].fields;
+    struct vdi_rec *rec = storage_vdi_new(&a->SR, a->name_label, v->virtual_size_bytes);
+    str_put(&rec->uuid, a->uuid);
+    str_put(&rec->location, v->uuid);
+    str_put(&rec->name_description, a->name_description);
+    rec->type = a->type;
+    rec->sharable = a->sharable;
+    rec->read_only = a->read_only || v->read_only;
+    rec->managed = true;
+    value_done(f[F_VDI_OTHER_CONFIG].ty, &rec->other_config);
+    value_copy(f[F_VDI_OTHER_CONFIG].ty, &rec->other_config, &a->other_config);
+    value_done(f[F_VDI_XENSTORE_DATA].ty, &rec->xenstore_data);
+    value_copy(f[F_VDI_XENSTORE_DATA].ty, &rec->xenstore_data, &a->xenstore_data);
+    rec->is_a_snapshot = a->is_a_snapshot;
+    rec->snapshot_time = a->snapshot_time;
+    rec->snapshot_of = a->snapshot_of;
+    return rec;
+}
+
+int op_vdi_introduce(struct call *call, const struct vdi_introduce_args *a,
+                     struct ref *result, struct err *err)
+{
+    AUTO(sr_handle_done) struct sr_handle sr = { 0 };
+    struct sr_volume v = { 0 };
+    struct ref other;
+    if (storage_settled(err) || storage_sr(&a->SR, &sr, err)
+        || check_introduced(a, &sr, &v, err))
+        return -1;
+    struct tx *tx = call_tx(call);
+    bool here = call_get(CLASS_SR, &a->SR, err) != NULL;
+    bool lost = !ref_is_null(&a->snapshot_of) && !db_get(CLASS_VDI, &a->snapshot_of);
+    if (!here || lost || storage_vdi_of(v.uuid, &other)
+        || db_find_uuid(CLASS_VDI, a->uuid, &other)) {
+        tx_abort(tx);
+        char text[REF_TEXT_SIZE];
+        ref_text(&a->SR, text);
+        return !here  ? -1
+               : lost ? call_gone(CLASS_VDI, &a->snapshot_of, err)
+                      : err_set(err, ERR_LOCATION_NOT_UNIQUE, text, v.uuid);
+    }
+    *result = tx_create(tx, CLASS_VDI, introduced(a, &v), NULL);
+    storage_put_volume(tx, result, &v);
+    storage_put_space(tx, &sr);
+    op_refresh(tx, CLASS_VDI, result);
+    op_refresh(tx, CLASS_SR, &a->SR);
+    return tx_commit(tx, err);
+}
+
+/* Kept for clients: there is no cache of shared disks that it could keep the disk out of. */
+int op_vdi_set_allow_caching(struct call *call, const struct vdi_set_allow_caching_args *a,
+                             struct err *err)
+{
+    return call_set(call, CLASS_VDI, &a->self, F_VDI_ALLOW_CACHING, &a->value, err);
+}
+
+int op_vdi_set_on_boot(struct call *call, const struct vdi_set_on_boot_args *a,
+                       struct err *err)
+{
+    char text[REF_TEXT_SIZE];
+    struct ref sr = sr_of(&a->self);
+    if (a->value != ON_BOOT_RESET)
+        return call_set(call, CLASS_VDI, &a->self, F_VDI_ON_BOOT, &a->value, err);
+    ref_text(&sr, text);
+    (void)err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
+    return err_detail(err, "disks of this storage do not begin anew by themselves; take a "
+                           "snapshot and revert to it");
 }
 
 int op_vdi_set_name_label(struct call *call, const struct vdi_set_name_label_args *a,

@@ -239,3 +239,42 @@ def full_repository(daemon, api, folder):
     api.call("SR.update", sr)
     assert int(api.call("SR.get_physical_utilisation", sr)) >= 32 * MIB
     api.call("VDI.destroy", vdi)
+
+
+def introduce(api, sr, uuid, location, **fields):
+    f = {"name_label": "back", "name_description": "again", "type": "user", "other_config": {"a": "b"}, **fields}
+    return api.call("VDI.introduce", uuid, f["name_label"], f["name_description"], sr, f["type"], False, False, f["other_config"],
+                    location, {}, {})
+
+
+def test_introduced(daemon, api, sr, library):
+    """A volume that the database has forgotten is a disk again, once; and what these disks cannot do is said."""
+    vdi = new_vdi(api, sr)
+    assert put(daemon, api, pattern(3), vdi=vdi)["status"] == "success"
+    before = api.call("VDI.get_record", vdi)
+    uuid, location = before["uuid"], before["location"]
+    for again in (uuid, "00000000-1111-4222-8333-444444444444"):
+        with pytest.raises(wire.ApiError) as caught:
+            introduce(api, sr, again, location)
+        assert caught.value.code == "LOCATION_NOT_UNIQUE"
+    api.call("VDI.forget", vdi)
+    for where, which, code in ((sr, "no uuid", "UUID_INVALID"), (library, uuid, "SR_OPERATION_NOT_SUPPORTED")):
+        with pytest.raises(wire.ApiError) as caught:
+            introduce(api, where, which, location)
+        assert caught.value.code == code
+    for elsewhere in ("../x", "00000000-1111-4222-8333-444444444444"):
+        with pytest.raises(wire.ApiError) as caught:
+            introduce(api, sr, uuid, elsewhere)
+        assert caught.value.code == "VDI_LOCATION_MISSING"
+    back = introduce(api, sr, uuid, location)
+    after = api.call("VDI.get_record", back)
+    assert (after["uuid"], after["location"], after["virtual_size"]) == (uuid, location, before["virtual_size"])
+    assert (after["name_label"], after["other_config"], after["managed"]) == ("back", {"a": "b"}, True)
+    assert content(daemon, api, back, MIB) == pattern(3)
+
+    assert "set_on_boot" in after["allowed_operations"] and after["on_boot"] == "persist"
+    assert api.fails("VDI.set_on_boot", back, "reset").code == "SR_OPERATION_NOT_SUPPORTED"
+    api.call("VDI.set_on_boot", back, "persist")
+    api.call("VDI.set_allow_caching", back, True)
+    assert api.call("VDI.get_allow_caching", back)
+    api.call("VDI.destroy", back)
