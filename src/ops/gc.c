@@ -28,6 +28,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "host/disks.h"
+#include "ops/cbt.h"
 #include "ops/host_ctx.h"
 #include "ops/lease.h"
 #include "ops/recycle.h"
@@ -460,6 +461,7 @@ static bool pass_sr(const struct ref *sr)
         if (tree_read(sr, &t, &why) == 0 && t.sr.ops->volume_merge) {
             recycle_turn(&t.sr);
             drop_childless(&t);
+            cbt_collect(&t.sr);
             p = choose(&t, skip.v, skip.n);
         }
         more = p != NULL;

@@ -263,7 +263,7 @@ static int check_introduced(const struct vdi_introduce_args *a, const struct sr_
     if (!uuid_parse(a->uuid, &u))
         return err_set(err, ERR_UUID_INVALID, "VDI", a->uuid);
     ref_text(&a->SR, text);
-    if (!sr->ops->volume_create) /* of a library: a scan finds what is there */
+    if (!sr->ops->volume_child) /* of a library: a scan finds what is there */
         return err_set(err, ERR_SR_OPERATION_NOT_SUPPORTED, text);
     if (!uuid_parse(location, &u))
         return err_set(err, ERR_VDI_LOCATION_MISSING, text, location);

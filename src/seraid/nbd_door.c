@@ -408,8 +408,9 @@ static void *door_main(void *arg)
         if (offer == NBD_TLS && !self.tls)
             offer = NBD_NONE;
         if (offer == NBD_NONE && fd >= 0) {
-            nbd_set_address(NULL, 0);
             close_fd(&fd);
+            fd = -1;
+            nbd_set_address(NULL, 0);
             log_info("disks are served by NBD no more");
         }
         bool failed = offer != NBD_NONE && fd < 0 && open_door(&fd) < 0;
@@ -426,8 +427,8 @@ static void *door_main(void *arg)
         if (p[2].revents && !p[1].revents)
             take(fd, offer);
     }
-    nbd_set_address(NULL, 0);
     close_fd(&fd);
+    nbd_set_address(NULL, 0);
     return NULL;
 }
 

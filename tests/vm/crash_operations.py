@@ -154,6 +154,37 @@ def collect_running(daemon, api):
     return vm, act
 
 
+def tracked(daemon, api):
+    """A disk of which it is known what changes."""
+    vdi = guests.new_vdi(api, local_sr(api))
+    api.call("VDI.enable_cbt", vdi)
+    return vdi
+
+
+def cbt_enable(daemon, api):
+    vm, act = start(daemon, api)
+    act(api)
+    return vm, lambda api: api.call("VDI.enable_cbt", vm.disks[0])
+
+
+def cbt_disable(daemon, api):
+    vdi = tracked(daemon, api)
+    return None, lambda api: api.call("VDI.disable_cbt", vdi)
+
+
+def cbt_snapshot(daemon, api):
+    vm, act = start(daemon, api)
+    act(api)
+    api.call("VDI.enable_cbt", vm.disks[0])
+    return vm, lambda api: api.call("VDI.snapshot", vm.disks[0])
+
+
+def cbt_data_destroy(daemon, api):
+    vdi = tracked(daemon, api)
+    shot = api.call("VDI.snapshot", vdi)
+    return None, lambda api: api.call("VDI.data_destroy", shot)
+
+
 def vdi_resize(daemon, api):
     vdi = guests.new_vdi(api, local_sr(api))
     return None, lambda api: api.call("VDI.resize", vdi, 16 * MIB)
@@ -315,11 +346,11 @@ def import_metadata(daemon, api):
 
 # Those that come by most are first: the ones after them are killed at what is new and little more (test_crash_points.py).
 OPERATIONS = [
-    scheduled, more_processors, less_memory, suspend, resume, end_suspended, checkpoint, revert_memory, checkpoint_destroy,
-    plug_disk, unplug_disk, plug_nic, insert, start, start_paused, hard_shutdown, clone, provision, vdi_create, vdi_copy,
-    vdi_clone, snapshot, snapshot_running, revert, snapshot_destroy, vdi_resize, vdi_resize_running, collect,
-    collect_running, vdi_destroy, scan, vtpm_create, vtpm_destroy, recycle_restore, recycle_empty, import_xva,
-    import_metadata]
+    scheduled, more_processors, less_memory, suspend, resume, end_suspended, checkpoint, revert_memory,
+    checkpoint_destroy, plug_disk, unplug_disk, plug_nic, insert, start, start_paused, hard_shutdown, clone,
+    provision, vdi_create, vdi_copy, vdi_clone, snapshot, snapshot_running, revert, snapshot_destroy, cbt_enable,
+    cbt_disable, cbt_snapshot, cbt_data_destroy, vdi_resize, vdi_resize_running, collect, collect_running,
+    vdi_destroy, scan, vtpm_create, vtpm_destroy, recycle_restore, recycle_empty, import_xva, import_metadata]
 # Those that need a guest that boots.
 SLOW = [clean_shutdown, clean_reboot]
 # More than one thing, each whole: a snapshot and the removal of old ones, the end of a machine and the return to a snapshot,

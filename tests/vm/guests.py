@@ -384,11 +384,16 @@ def volumes_amiss(daemon, api):
         return ["an intent has just gone"]
     inner = [n for n, text in texts.items() if text.endswith(" inner")]
     local = [v["location"] + (".raw" if v["sm_config"].get("type") == "raw" else ".vhd")
-             for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso"]
+             for v in vdis if api.call("SR.get_content_type", v["SR"]) != "iso" and v["type"] != "cbt_metadata"]
     local += [i["volume"] + ".vhd" for i in api.call("serai_recycled.get_all_records").values() if i["volume"]]
     there = files_below(daemon.state / "sr")
+    logs = [name for name in there if name.endswith(".cbt")]
+    there = [name for name in there if name not in logs]
+    own = {v["location"] + ".cbt" for v in vdis if v["cbt_enabled"] and not v["is_a_snapshot"]}
     return ([("an intent that is not of a volume which others continue", n, texts[n]) for n in texts if n not in inner]
             + [("what nothing continues", n) for n in inner if not local]
+            + [("a log of changes without its disk", n) for n in logs if not any(v["cbt_enabled"] for v in vdis)]
+            + [("a disk without its log", n) for n in own.difference(logs)]
             + ([("not one volume for each disk", there, local, inner)] if there != sorted(local + [n + ".vhd" for n in inner])
                else []))
 
