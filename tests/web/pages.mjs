@@ -98,7 +98,7 @@ async function upload(page) {
   const cdp = await page.context().newCDPSession(page);
   await cdp.send('Network.enable');
   const speed = (uploadThroughput) => cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput });
-  await speed(300_000);
+  await speed(60_000);
   await confirm(page, 'Upload');
   const line = page.locator('.tasks li', { hasText: 'Upload hello' });
   await until(page, () => Number(document.querySelector('.tasks .bar')?.getAttribute('aria-valuenow')) > 0);
@@ -318,6 +318,7 @@ const scenarios = {
     await ask('uploaded');
     await makeMachine(page);
     await screenDraws(page);
+    await until(page, () => document.querySelector('.toast').textContent === '');
     await page.screenshot({ path: `${given.shots}/readme-console.png` });
 
     await openTab(page, 'Snapshots');

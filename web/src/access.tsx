@@ -79,7 +79,7 @@ function Tokens({ of }: { of?: Ref }): JSX.Element {
   const limits = (t: Token): string => [...t.objects.map((o) => db.vm.get(o)?.name_label ?? say.anObject), ...t.methods].join(', ') || say.noneWord;
   return (
     <Card title={of ? say.tokensForThisMachineAlone : say.tokens} wide actions={<Ask kind="primary" why={denied('serai.token_create')} form={() => tokenForm(ours?.load ?? ((): void => undefined), of)}><Icon name="plus" />{say.newToken}</Ask>}>
-      {no ? <Empty>{no}</Empty> : rows.length === 0 ? <Empty>{say.noTokensATokenSigns}</Empty> : <Table label={say.tokens} rows={rows} keyOf={([r]) => r} columns={[
+      {no || !ours ? <Empty>{no || say.reading}</Empty> : rows.length === 0 ? <Empty>{say.noTokensATokenSigns}</Empty> : <Table label={say.tokens} rows={rows} keyOf={([r]) => r} columns={[
         { head: say.name, cell: ([, t]) => t.name_label }, { head: say.role, cell: ([, t]) => roleName(t.role) }, { head: say.limits, cell: ([, t]) => limits(t) },
         { head: say.ends, cell: ([, t]) => when(t.expires) }, { head: say.lastUsed, cell: ([, t]) => when(t.last_used) }, { head: say.madeBy, cell: ([, t]) => t.created_by },
         { head: '', cell: ([r, t]) => <Act kind="danger" title={say.revokeOf(t.name_label)} verb={say.revoke} ask={say.theTokenAndAllSessions} calls={[simple('serai.token_revoke', 'token-revoke', arg(r, `uuid=${t.uuid}`))]} then={ours?.load}>{say.revokeAsk}</Act> },

@@ -72,7 +72,7 @@ export function HostPage({ entry, tab }: { entry: Entry<Host>; tab: string }): J
     case 'performance': return <Measured uuid={host.uuid} />;
     case 'disks': return <Card title={say.storage} wide>{srs.value.map((e) => <StorageCard key={e[0]} entry={e} />)}</Card>;
     case 'network': return <Pifs host={ref} />;
-    case 'history': return <History cls="host" uuid={host.uuid} stamp={JSON.stringify([host.name_label, host.enabled, host.tags, host.other_config])} />;
+    case 'history': return <History cls="host" uuid={host.uuid} stamp={JSON.stringify([host.name_label, host.name_description, host.enabled, host.tags, host.other_config])} />;
     case 'settings': return <HostSettings entry={entry} />;
     case 'access': return <AccessOf />;
     default: return <div class="cards"><HostCard entry={entry} /><Alerts few /><Card title={say.performance} wide><Measured uuid={host.uuid} /></Card></div>;
@@ -92,7 +92,7 @@ export function PoolPage({ tab }: { tab: string }): JSX.Element {
     case 'snapshots': return <Schedules />;
     case 'alerts': return <Alerts />;
     case 'audit': return <Audit />;
-    case 'history': return pool ? <History cls="pool" uuid={pool[1].uuid} stamp={JSON.stringify([pool[1].name_label, pool[1].tags, pool[1].other_config])} /> : <Empty>…</Empty>;
+    case 'history': return pool ? <History cls="pool" uuid={pool[1].uuid} stamp={JSON.stringify([pool[1].name_label, pool[1].name_description, pool[1].tags, pool[1].other_config])} /> : <Empty>…</Empty>;
     case 'settings': return pool ? <PoolSettings entry={pool} /> : <Empty>…</Empty>;
     case 'access': return <People />;
     default: {
@@ -152,7 +152,7 @@ export function TemplatePage({ entry, tab }: { entry: Entry<Vm>; tab: string }):
   switch (tab) {
     case 'disks': return <Disks entry={entry} />;
     case 'network': return <Nics entry={entry} />;
-    case 'history': return <History cls="VM" uuid={vm.uuid} stamp={JSON.stringify([vm.name_label, vm.tags, vm.other_config])} />;
+    case 'history': return <History cls="VM" uuid={vm.uuid} stamp={JSON.stringify([vm.name_label, vm.name_description, vm.tags, vm.other_config])} />;
     case 'settings': return <div class="flow"><Labels cls="VM" refOf={ref} rec={vm} /></div>;
     case 'access': return <AccessOf />;
     default: return (

@@ -36,7 +36,7 @@ export function SrPage({ entry: [ref, sr], tab }: { entry: Entry<Sr>; tab: strin
   switch (tab) {
     case 'performance': return <SrPerformance sr={sr} />;
     case 'disks': return <SrDisks entry={[ref, sr]} />;
-    case 'history': return <History cls="SR" uuid={sr.uuid} stamp={JSON.stringify([sr.name_label, sr.tags, sr.other_config])} />;
+    case 'history': return <History cls="SR" uuid={sr.uuid} stamp={JSON.stringify([sr.name_label, sr.name_description, sr.tags, sr.other_config])} />;
     case 'settings': return <SrSettings entry={[ref, sr]} />;
     case 'access': return <AccessOf />;
     default: return (
@@ -195,7 +195,7 @@ export const NETWORK_TABS: [string, string][] = [['overview', say.overview], ['n
 export function NetworkPage({ entry: [ref, network], tab }: { entry: Entry<Network>; tab: string }): JSX.Element {
   const own = arg(ref, `uuid=${network.uuid}`);
   switch (tab) {
-    case 'history': return <History cls="network" uuid={network.uuid} stamp={JSON.stringify([network.name_label, network.tags, network.other_config])} />;
+    case 'history': return <History cls="network" uuid={network.uuid} stamp={JSON.stringify([network.name_label, network.name_description, network.tags, network.other_config])} />;
     case 'settings': return <div class="flow"><Labels cls="network" refOf={ref} rec={network}><NetworkSettings entry={[ref, network]} /></Labels></div>;
     case 'access': return <AccessOf />;
     case 'network': return <Pifs network={ref} />;

@@ -166,7 +166,7 @@ export function VmPage({ entry, tab }: { entry: Entry<Vm>; tab: string }): JSX.E
     case 'disks': return <Disks entry={entry} />;
     case 'network': return <Nics entry={entry} />;
     case 'snapshots': return <Snapshots entry={entry} />;
-    case 'history': return <History cls="VM" uuid={vm.uuid} stamp={vm.power_state + vm.name_label + JSON.stringify(vm.other_config) + vm.tags.join()} />;
+    case 'history': return <History cls="VM" uuid={vm.uuid} stamp={vm.power_state + vm.name_label + vm.name_description + JSON.stringify(vm.other_config) + vm.tags.join()} />;
     case 'settings': return <Settings entry={entry} />;
     case 'access': return <AccessOf of={entry[0]} />;
     default: return <Overview entry={entry} />;
