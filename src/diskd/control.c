@@ -18,6 +18,7 @@
 
 #define CLIENTS_MAX 16
 #define FDS_MAX     32 /* what io_recv_fds takes */
+#define LIMIT_MAX   (UINT64_C(1) << 50)
 #define GROUP_MAX   (CONTROL_PAIRS_MAX / 2)
 
 struct client {
@@ -231,6 +232,7 @@ static void add_stats(struct buf *b, const struct export_cmd *x)
         { "space-steps", s->space_steps },
         { "space-stalls", s->space_stalls },
         { "inflight", s->inflight },
+        { "limited", s->limited },
         { "hold-us", (uint64_t)x->hold_us },
         { "hold-max-us", (uint64_t)x->hold_max_us },
     };
@@ -335,10 +337,20 @@ static bool yes(struct control_message *m, const char *key)
     return str_eq(take_value(m, key), "yes");
 }
 
+static int read_set(struct control_message *m, struct export_set *s, struct err *err)
+{
+    const char *iops = take_value(m, "iops"), *bytes = take_value(m, "bytes-per-second");
+
+    s->policy.stop_enospc = str_eq(take_value(m, "enospc"), "stop");
+    s->policy.stop_eio = str_eq(take_value(m, "eio"), "stop");
+    if ((iops && !parse_u64(iops, &s->iops)) || (bytes && !parse_u64(bytes, &s->bytes))
+        || s->iops > LIMIT_MAX || s->bytes > LIMIT_MAX)
+        return bad(err, "iops and bytes-per-second are numbers");
+    return 0;
+}
+
 static int read_open(struct control_message *m, struct export_spec *s, struct err *err)
 {
-    const char *enospc = take_value(m, "enospc"), *eio = take_value(m, "eio");
-
     s->id = take_value(m, "id");
     s->path = take_value(m, "path");
     s->nbd = take_value(m, "nbd");
@@ -347,10 +359,10 @@ static int read_open(struct control_message *m, struct export_spec *s, struct er
     s->write = yes(m, "write");
     s->raw_base = yes(m, "raw-base");
     s->plain = yes(m, "plain");
-    s->policy.stop_enospc = str_eq(enospc, "stop");
-    s->policy.stop_eio = str_eq(eio, "stop");
     if (!s->id || !*s->id || strlen(s->id) > 128 || !s->path)
         return bad(err, "open needs id and path");
+    if (read_set(m, &s->set, err) < 0)
+        return -1;
     if (s->nbd && s->nbd_fd)
         return bad(err, "either nbd or nbd-fd");
     if (s->nbd_fd && !s->n_fds)
@@ -416,6 +428,21 @@ static void do_resize(struct request *r, struct control_message *m)
         reply(r, NULL);
     else
         run_phase(r, PHASE_HOLD);
+}
+
+static void do_set(struct request *r, struct control_message *m)
+{
+    const char *id = take_value(m, "id");
+
+    r->work = EXPORT_SET;
+    if (!id)
+        IGNORE(bad(&r->err, "set needs an id"));
+    else if (read_set(m, &r->part[0].cmd.set, &r->err) == 0)
+        r->part[0].entry = find(r->control, id, &r->err);
+    if (r->err.code || nothing_left(m, &r->err) < 0)
+        reply(r, NULL);
+    else
+        run_phase(r, PHASE_ONE);
 }
 
 static void do_relink(struct request *r, struct control_message *m)
@@ -489,6 +516,8 @@ static void run_message(struct control *c, struct client *k, struct control_mess
         do_snapshot(r, m);
     } else if (str_eq(m->verb, "resize")) {
         do_resize(r, m);
+    } else if (str_eq(m->verb, "set")) {
+        do_set(r, m);
     } else if (str_eq(m->verb, "relink")) {
         do_relink(r, m);
     } else if (str_eq(m->verb, "quit")) {

@@ -5,8 +5,10 @@
  *
  *   open      id, path (the leaf's); or descriptors with the message: base first, leaf last
  *             write=yes, raw-base=yes, nbd=PATH, nbd-fd=yes (the last descriptor listens),
- *             plain=yes (no io_uring), enospc=stop|report (report), eio=stop|report (report)
+ *             plain=yes (no io_uring), enospc=stop|report (report), eio=stop|report (report),
+ *             iops=N, bytes-per-second=N (no limit)
  *             journal=PATH: what is owed to the image is kept there and put into it at the next open with the same path
+ *   set       id               and the last four of open, which then hold from now on: those not named as if not named there
  *   close     id               flush, make the image whole, release it
  *   flush     id
  *   stats     id               counters; bytes, depth, connections, stopped, backend, hold-us, hold-max-us

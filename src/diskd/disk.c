@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "diskd/disk_priv.h"
@@ -405,6 +406,46 @@ void disk_begin(struct disk *d, struct disk_req *r)
     }
 }
 
+/* What moves no data has no turn to wait for. */
+static bool limited(struct disk *d, struct disk_req *r)
+{
+    if ((!d->limit.iops && !d->limit.bytes) || r->kind == DISK_FLUSH
+        || r->kind == DISK_STATUS)
+        return false;
+    int64_t now = clock_now_us();
+    if (!list_empty(&d->limited) || disk_limit_due(&d->limit) > now) {
+        d->stats.limited++;
+        list_add_tail(&d->limited, &r->link);
+        return true;
+    }
+    disk_limit_take(&d->limit, r->kind == DISK_ZERO ? 0 : r->len, now);
+    return false;
+}
+
+int64_t disk_limit_waits(const struct disk *d)
+{
+    return list_empty(&d->limited) ? INT64_MAX : disk_limit_due(&d->limit);
+}
+
+void disk_limit_turn(struct disk *d)
+{
+    struct list mine = LIST_INIT(mine);
+    int64_t now = list_empty(&d->limited) ? 0 : clock_now_us();
+
+    while (!list_empty(&d->limited) && disk_limit_due(&d->limit) <= now) {
+        struct disk_req *r = list_entry(d->limited.next, struct disk_req, link);
+        list_remove(&r->link);
+        disk_limit_take(&d->limit, r->kind == DISK_ZERO ? 0 : r->len, now);
+        list_add_tail(&mine, &r->link);
+    }
+    disk_begin_all(d, &mine);
+}
+
+void disk_set_limit(struct disk *d, uint64_t iops, uint64_t bytes)
+{
+    disk_limit_set(&d->limit, iops, bytes);
+}
+
 void disk_submit(struct disk *d, struct disk_req *r)
 {
     r->error = 0;
@@ -415,6 +456,8 @@ void disk_submit(struct disk *d, struct disk_req *r)
     r->n_extents = 0;
     list_init(&r->link);
     count(d, r);
+    if (limited(d, r))
+        return;
     if (d->held || d->holding)
         list_add_tail(&d->queue, &r->link);
     else
@@ -493,6 +536,12 @@ void disk_resume(struct disk *d)
         d->stop_fn(d->stop_arg);
 }
 
+void disk_set_policy(struct disk *d, const struct disk_policy *p)
+{
+    d->policy = *p;
+    disk_resume(d); /* what may be stopped no more is reported now */
+}
+
 void disk_give_up(struct disk *d)
 {
     int error = d->stop_error;
@@ -551,6 +600,7 @@ struct disk *disk_new(struct aio *a, struct vhd_chain *chain,
         list_init(&d->wait[i]);
     list_init(&d->queue);
     list_init(&d->stopped);
+    list_init(&d->limited);
     list_init(&d->flush_now);
     list_init(&d->flush_next);
     disk_fetch_init(d);

@@ -46,6 +46,7 @@ struct disk_stats {
     uint64_t reads, read_bytes, writes, write_bytes, zeros, zero_bytes, flushes, errors;
     uint64_t syncs, map_loads, space_steps, space_stalls;
     uint64_t inflight; /* now */
+    uint64_t limited;  /* had to wait for their turn */
 };
 
 struct disk;
@@ -77,6 +78,12 @@ void disk_on_stop(struct disk *d, disk_fn fn, void *arg);
 int disk_stopped(const struct disk *d);
 void disk_resume(struct disk *d);
 void disk_give_up(struct disk *d); /* report what is stopped, and from now on all errors */
+/* From now on. */
+void disk_set_policy(struct disk *d, const struct disk_policy *p);
+void disk_set_limit(struct disk *d, uint64_t iops, uint64_t bytes); /* a second; 0: none */
+/* When requests wait for their turn: until then (INT64_MAX: none waits), and that they may go on. */
+int64_t disk_limit_waits(const struct disk *d);
+void disk_limit_turn(struct disk *d);
 /* About once a second: metadata of a disk at rest is written, stopped requests are tried again. */
 void disk_tick(struct disk *d);
 #endif

@@ -5,6 +5,7 @@
 
 #include "diskd/disk.h"
 #include "diskd/disk_journal.h"
+#include "diskd/disk_limit.h"
 
 #define N_PIECES    512
 #define N_OPS       1024
@@ -98,6 +99,9 @@ struct disk {
     bool no_drop;          /* never give a block back: its place below may hold something */
     unsigned write_epoch;  /* of the writes that begin now */
     uint64_t n_writing[2]; /* begun and not ended, by epoch */
+
+    struct disk_limit limit;
+    struct list limited; /* wait for their turn */
 
     struct list stopped;
     int stop_error;

@@ -511,6 +511,7 @@ static void stop(struct export *e, struct export_cmd *c)
         fail_cmd(later, "ECANCELED", "the disk is being closed");
     }
     disk_merge_stop(e->disk);
+    disk_set_limit(e->disk, 0, 0); /* those who wait go on in the next turn */
     disk_give_up(e->disk);
     if (e->nbd)
         nbd_stop(e->nbd);
@@ -537,6 +538,11 @@ static void run_cmd(struct aio_op *op, int64_t res)
     case EXPORT_TRACK: call(e, c, call_track); break;
     case EXPORT_RESUME:
         disk_resume(e->disk);
+        end_cmd(c);
+        break;
+    case EXPORT_SET:
+        disk_set_limit(e->disk, c->set.iops, c->set.bytes);
+        disk_set_policy(e->disk, &c->set.policy);
         end_cmd(c);
         break;
     case EXPORT_OPEN_PARENT: open_parent(e, c); break;
@@ -644,7 +650,8 @@ static int open_all(struct export *e, struct err *err)
     } else if (vhd_chain_open(&disk_io, e->path, flags, &c, err) < 0) {
         return -1;
     }
-    e->disk = disk_new(e->aio, c, &e->spec.policy);
+    e->disk = disk_new(e->aio, c, &e->spec.set.policy);
+    disk_set_limit(e->disk, e->spec.set.iops, e->spec.set.bytes);
     if (e->journal)
         disk_set_journal(e->disk, e->journal);
     disk_on_stop(e->disk, disk_stop_event, e);
@@ -726,8 +733,10 @@ static void *export_main(void *arg)
     e->tick_at = clock_now_us() + TICK_US;
     while (!e->quit) {
         int64_t until = MIN(e->tick_at, disk_merge_due(e->disk));
+        until = MIN(until, disk_limit_waits(e->disk));
         aio_wait(e->aio, MAX(until - clock_now_us(), INT64_C(0)));
         disk_merge_turn(e->disk);
+        disk_limit_turn(e->disk);
         if (e->nbd)
             nbd_turn(e->nbd);
         if (clock_now_us() >= e->tick_at) {

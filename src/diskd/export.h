@@ -10,6 +10,12 @@
 
 #define EXPORT_FDS_MAX 1001 /* the layers, and a socket */
 
+/* What may be changed while it is open. */
+struct export_set {
+    struct disk_policy policy;
+    uint64_t iops, bytes; /* a second; 0: no limit */
+};
+
 struct export_spec {
     const char *id; /* also the name of the NBD export */
     const char
@@ -19,7 +25,7 @@ struct export_spec {
     int *fds; /* base first, leaf last, then the socket if nbd_fd; taken always */
     size_t n_fds;
     bool nbd_fd, write, raw_base, plain;
-    struct disk_policy policy;
+    struct export_set set;
 };
 
 struct export;
@@ -38,13 +44,15 @@ enum export_verb {
     EXPORT_MERGE_STOP,
     EXPORT_TRACK, /* held: changes are noted in the log beside the leaf, if there is one now */
     EXPORT_RESUME,
+    EXPORT_SET, /* set */
     EXPORT_STOP, /* flush, make the image whole, end the thread; the export may be freed after it */
 };
 
 struct export_cmd {
     enum export_verb verb;
-    char *path;                         /* borrowed */
-    uint64_t bytes;                     /* in: new size; out: size */
+    char *path;     /* borrowed */
+    uint64_t bytes; /* in: new size; out: size */
+    struct export_set set;
     void (*done)(struct export_cmd *c); /* on the control loop */
     void *arg;
     struct err err; /* code NULL: it went well */

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from nbdclient import FLUSH, FUA, READ, TRIM, WRITE, ZEROES, Nbd, Server  # noqa: E402
@@ -499,6 +500,41 @@ def test_full_disk(work):
             print(f"# {type(e).__name__}: {e}", flush=True)
         os._exit(code)
     assert os.waitpid(pid, 0)[1] == 0, "see above"
+
+
+def test_limits(work):
+    """Changed while requests go on; what has been slowed down goes on at once when there is no limit any more."""
+    image = work / "l.vhd"
+    vhd("create", image, "16MiB")
+    with Disk(work, image, iops=50) as d:
+        nbd = Nbd(d.sock)
+
+        def seconds(n, length):
+            begin = time.monotonic()
+            for i in range(n):
+                nbd.send(WRITE, (i % 64) * 4096, b"l" * length)
+            for _ in range(n):
+                assert nbd.reply()[1] == 0
+            return time.monotonic() - begin
+
+        assert seconds(40, 4096) > 0.7
+        d.server.ask("set", id="d", bytes_per_second=1 << 20)
+        assert seconds(8, 65536 * 2) > 0.8  # the first goes at once
+        d.server.ask("set", id="d", iops=1)
+        cookies = [nbd.send(READ, 0, length=512) for _ in range(40)]
+        nbd.send(FLUSH)
+        assert nbd.reply()[0] in (cookies[0], cookies[-1] + 1), "a flush has no turn to wait for"
+        d.server.ask("set", id="d")
+        for _ in cookies:
+            assert nbd.reply()[1] == 0
+        assert int(d.server.ask("stats", id="d")["limited"]) > 40
+        d.server.ask("set", id="d", iops=1)
+        for _ in range(5):
+            nbd.send(READ, 0, length=512)
+        kind, values = d.server.try_("set", id="d", iops="many")
+        assert (kind, values["code"]) == ("error", "EINVAL"), values
+        nbd.close()
+    vhd("check", image)
 
 
 def test_bad_peers(work):
