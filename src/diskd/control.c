@@ -34,6 +34,7 @@ struct disk_entry {
     char *id;
     struct request *opening; /* the open that is to be answered */
     bool closing;
+    int stopped;
 };
 
 enum phase { PHASE_ONE, PHASE_PREPARE, PHASE_HOLD, PHASE_WORK, PHASE_RELEASE };
@@ -170,6 +171,10 @@ static void entry_free(struct disk_entry *e)
 {
     struct control *c = e->control;
 
+    if (e->stopped) {
+        AUTO(free_str) char *text = str_fmt("event\nname=resumed\nid=%s\n", e->id);
+        broadcast(c, text);
+    }
     list_remove(&e->link);
     free(e->id);
     free(e);
@@ -197,6 +202,7 @@ static void opened(void *arg, struct export *x, struct err *err)
 static void stop_event(void *arg, struct export *x, int error)
 {
     struct disk_entry *e = arg;
+    e->stopped = error;
     AUTO(free_str)
     char *text = error ? str_fmt("event\nname=stopped\nid=%s\nerror=%s\n", e->id,
                                  strerrorname_np(error))
@@ -581,6 +587,15 @@ static void acceptable(void *arg, uint32_t events)
     (void)TAKE_FD(fd);
     list_add_tail(&c->clients, &k->link);
     c->n_clients++;
+    list_for_each(it, &c->disks) {
+        const struct disk_entry *e = list_entry(it, struct disk_entry, link);
+        AUTO(buf_done) struct buf b = BUF_INIT(CONTROL_MESSAGE_MAX);
+        if (!e->stopped)
+            continue;
+        buf_addf(&b, "event\nname=stopped\nid=%s\nerror=%s\n", e->id,
+                 strerrorname_np(e->stopped));
+        send_text(k, &b);
+    }
 }
 
 struct control *control_new(struct loop *l, int listen_fd)

@@ -23,7 +23,8 @@
  *
  * tag=TEXT may be in any request and is then in its reply. Replies: "ok" or "error" with code= (a status
  * such as ENOENT or VHD_INVALID) and text=. To every client comes "event" with name=stopped, id=, error=
- * when requests are held by the policy, and name=resumed, id= when they go on.
+ * when requests are held by the policy, and name=resumed, id= when they go on; who connects later
+ * is told what is stopped by then.
  * Thread: control, which waits for no disk. */
 #ifndef DISKD_CONTROL_H
 #define DISKD_CONTROL_H

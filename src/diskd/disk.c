@@ -25,11 +25,25 @@ void disk_ended(struct disk *d, const struct disk_req *r)
         disk_merge_drained(d);
 }
 
+/* One that had been stopped has ended, or has been stopped anew. */
+void disk_tried(struct disk *d, struct disk_req *r)
+{
+    if (!r->again)
+        return;
+    r->again = false;
+    if (--d->n_again || d->stop_error || !d->stop_told)
+        return;
+    d->stop_told = 0;
+    if (d->stop_fn)
+        d->stop_fn(d->stop_arg);
+}
+
 static void end_request(struct disk *d, struct disk_req *r)
 {
     disk_ended(d, r);
     if (r->error)
         d->stats.errors++;
+    disk_tried(d, r);
     r->done(r);
     disk_settle(d);
 }
@@ -43,7 +57,7 @@ static bool stops(const struct disk *d, int error)
 static void stop_request(struct disk *d, struct disk_req *r)
 {
     int error = r->error;
-    bool first = d->stop_error == 0;
+    bool first = d->stop_told == 0;
 
     disk_ended(d, r);
     r->error = 0;
@@ -52,6 +66,8 @@ static void stop_request(struct disk *d, struct disk_req *r)
     r->planned = r->main_ended = false;
     list_add_tail(&d->stopped, &r->link);
     d->stop_error = error;
+    disk_tried(d, r);
+    d->stop_told = error;
     if (first && d->stop_fn)
         d->stop_fn(d->stop_arg);
     disk_settle(d);
@@ -453,6 +469,7 @@ void disk_submit(struct disk *d, struct disk_req *r)
     r->n_pieces = 0;
     r->planned = r->main_ended = false;
     r->twin = NULL;
+    r->again = false;
     r->n_extents = 0;
     list_init(&r->link);
     count(d, r);
@@ -531,9 +548,11 @@ void disk_resume(struct disk *d)
     if (!d->stop_error)
         return;
     d->stop_error = 0;
+    list_for_each(it, &d->stopped) {
+        list_entry(it, struct disk_req, link)->again = true;
+        d->n_again++;
+    }
     disk_begin_all(d, &d->stopped);
-    if (!d->stop_error && d->stop_fn)
-        d->stop_fn(d->stop_arg);
 }
 
 void disk_set_policy(struct disk *d, const struct disk_policy *p)
@@ -659,5 +678,5 @@ void disk_on_stop(struct disk *d, disk_fn fn, void *arg)
 
 int disk_stopped(const struct disk *d)
 {
-    return d->stop_error;
+    return d->stop_told;
 }

@@ -32,6 +32,7 @@ struct disk_req {
     uint64_t pos;
     uint32_t n_pieces;
     bool planned, main_ended;
+    bool again; /* it was stopped, and tries once more */
     uint8_t epoch;
     struct disk_twin *twin; /* the same write elsewhere, see disk_merge.c */
 };
@@ -73,7 +74,8 @@ void disk_release(struct disk *d);
 void disk_changed(struct disk *d);
 struct vhd_chain *disk_chain(struct disk *d); /* borrowed; touch it while held only */
 
-/* fn when requests are stopped by the policy (disk_stopped: the errno), and when they go on (0). */
+/* fn when requests are stopped by the policy (disk_stopped: the errno), and when all of those have gone on (0): a vain attempt
+ * is not told of. */
 void disk_on_stop(struct disk *d, disk_fn fn, void *arg);
 int disk_stopped(const struct disk *d);
 void disk_resume(struct disk *d);

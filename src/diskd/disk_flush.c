@@ -53,6 +53,7 @@ static void answer(struct disk *d, int error)
         r->error = error;
         if (error)
             d->stats.errors++;
+        disk_tried(d, r);
         disk_ended(d, r);
         r->done(r);
     }

@@ -105,6 +105,8 @@ struct disk {
 
     struct list stopped;
     int stop_error;
+    int stop_told; /* the errno that fn was called for */
+    uint64_t n_again;
     disk_fn stop_fn;
     void *stop_arg;
     uint64_t tick_begun;
@@ -114,6 +116,7 @@ void disk_run(struct disk *d, struct disk_req *r);
 void disk_begin(struct disk *d, struct disk_req *r); /* also while held */
 void disk_begin_all(struct disk *d, struct list *from);
 void disk_finish(struct disk *d, struct disk_req *r);
+void disk_tried(struct disk *d, struct disk_req *r);       /* it ends */
 void disk_ended(struct disk *d, const struct disk_req *r); /* not under way any more */
 void disk_wait(struct disk *d, struct disk_req *r, enum wait_for why);
 void disk_wake(struct disk *d, enum wait_for why);

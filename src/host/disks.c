@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/proc.h"
 #include "base/vec.h"
 #include "host/disks_control.h"
@@ -48,11 +50,13 @@
 #define END_US      (20 * US_PER_SEC)
 #define AGAIN_US    US_PER_SEC
 #define DISKS_MAX   128
+#define LIST_FIELDS 8
 
 struct disk {
     char id[UUID_TEXT_SIZE];
     char *leaf, *next; /* next: a snapshot to it may have happened */
     bool read_only;
+    struct disks_set set;
     int listen_fd; /* kept, so that a machine that connects again waits for the next process; -1: found again */
 };
 
@@ -74,6 +78,7 @@ static struct {
     char *dir, *binary;
     struct loop *loop;
     pthread_t thread;
+    void (*on_stop)(const char *vm_uuid, const char *id, const char *error);
 } self;
 
 static char *path_of(const struct entry *e, const char *name)
@@ -184,6 +189,10 @@ static int write_list(const struct entry *e, struct err *err)
         fields_add(&b, "leaf", k->leaf);
         fields_add(&b, "next", k->next ? k->next : "");
         fields_add(&b, "mode", k->read_only ? "ro" : "rw");
+        fields_add(&b, "enospc", k->set.report_enospc ? "report" : "stop");
+        fields_add(&b, "eio", k->set.stop_eio ? "stop" : "report");
+        fields_add_u64(&b, "iops", k->set.iops);
+        fields_add_u64(&b, "bytes", k->set.bytes_per_second);
     }
     fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 || (b.len && io_write_full(fd, b.data, b.len, &d) < 0)
@@ -196,18 +205,25 @@ static bool read_list(struct entry *e)
 {
     AUTO(buf_done) struct buf b = BUF_INIT(LIST_MAX);
     AUTO(free_str) char *path = path_of(e, LIST);
-    struct field f[4 * DISKS_MAX];
+    AUTO(free_ptr)
+    struct field *f = mem_array(LIST_FIELDS * (size_t)DISKS_MAX, sizeof(*f));
     size_t n = 0;
 
     if (io_read_file(path, &b) < 0 || b.len == 0
-        || !fields_parse(b.data, b.len, f, ARRAY_SIZE(f), &n) || n % 4)
+        || !fields_parse(b.data, b.len, f, LIST_FIELDS * (size_t)DISKS_MAX, &n)
+        || n % LIST_FIELDS)
         return false;
-    for (size_t i = 0; i < n; i += 4) {
+    for (size_t i = 0; i < n; i += LIST_FIELDS) {
         struct disk k = { .leaf = str_dup(f[i + 1].value),
                           .next = f[i + 2].value[0] ? str_dup(f[i + 2].value) : NULL,
                           .read_only = str_eq(f[i + 3].value, "ro"),
                           .listen_fd = -1 };
         memcpy(k.id, f[i].value, MIN(strlen(f[i].value), sizeof(k.id) - 1));
+        k.set.report_enospc = str_eq(f[i + 4].value, "report");
+        k.set.stop_eio = str_eq(f[i + 5].value, "stop");
+        if (!parse_u64(f[i + 6].value, &k.set.iops)
+            || !parse_u64(f[i + 7].value, &k.set.bytes_per_second))
+            k.set = (struct disks_set){ 0 };
         vec_push(&e->disks, k);
     }
     return true;
@@ -297,6 +313,88 @@ static void watch(const struct entry *e)
     loop_post(self.loop, watch_posted, w);
 }
 
+/* Its events, for as long as it lives. */
+struct listener {
+    int fd;
+    char uuid[UUID_TEXT_SIZE];
+    VEC(char *) stopped; /* ids */
+};
+
+static void tell(struct listener *l, const char *id, const char *error)
+{
+    size_t i = 0;
+
+    while (i < l->stopped.n && !str_eq(l->stopped.v[i], id))
+        i++;
+    if (error && i == l->stopped.n)
+        vec_push(&l->stopped, str_dup(id));
+    self.on_stop(l->uuid, id, error);
+    if (error || i == l->stopped.n)
+        return;
+    free(l->stopped.v[i]);
+    vec_remove(&l->stopped, i);
+}
+
+static void deaf(struct listener *l)
+{
+    while (l->stopped.n) { /* the next one tells anew */
+        AUTO(free_str) char *id = str_dup(l->stopped.v[0]);
+        tell(l, id, NULL);
+    }
+    vec_done(&l->stopped);
+    close_fd(&l->fd);
+    free(l);
+}
+
+static void heard(void *arg, uint32_t events)
+{
+    struct listener *l = arg;
+    char text[4096];
+    ssize_t n = recv(l->fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+    (void)events;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        loop_del(self.loop, l->fd);
+        deaf(l);
+        return;
+    }
+    text[n] = '\0';
+    AUTO(free_str) char *name = disks_control_value(text, "name");
+    AUTO(free_str) char *id = disks_control_value(text, "id");
+    AUTO(free_str) char *error = disks_control_value(text, "error");
+    if (name && id)
+        tell(l, id, str_eq(name, "stopped") ? error : NULL);
+}
+
+static void listen_posted(void *arg)
+{
+    struct listener *l = arg;
+
+    if (loop_add(self.loop, l->fd, EPOLLIN, heard, l) < 0)
+        deaf(l);
+}
+
+static void listen_to(const struct entry *e)
+{
+    AUTO(free_str) char *dir = path_of(e, NULL);
+    AUTO(close_fd) int fd = disks_control_connect(dir, CONTROL);
+    struct listener *l;
+
+    if (fd < 0 || !self.on_stop)
+        return;
+    l = mem_alloc(sizeof(*l));
+    memcpy(l->uuid, e->uuid, sizeof(l->uuid));
+    l->fd = TAKE_FD(fd);
+    loop_post(self.loop, listen_posted, l);
+}
+
+void disks_on_stop(void (*fn)(const char *vm_uuid, const char *id, const char *error))
+{
+    self.on_stop = fn;
+}
+
 static int open_file(const struct entry *e, const char *name, int flags)
 {
     AUTO(free_str) char *path = path_of(e, name);
@@ -334,6 +432,7 @@ static int spawn(struct entry *e, int lock, struct err *err)
     e->proc = p;
     mutex_unlock(&disks_lock);
     watch(e);
+    listen_to(e);
     return 0;
 }
 
@@ -343,6 +442,13 @@ static int ask(const struct entry *e, const struct buf *request, int fd,
     AUTO(free_str) char *dir = path_of(e, NULL);
 
     return disks_control_ask(dir, CONTROL, request, fd, d, NULL, err);
+}
+
+static void add_set(struct buf *b, const struct disks_set *s)
+{
+    buf_addf(b, "enospc=%s\neio=%s\niops=%llu\nbytes-per-second=%llu\n",
+             s->report_enospc ? "report" : "stop", s->stop_eio ? "stop" : "report",
+             (unsigned long long)s->iops, (unsigned long long)s->bytes_per_second);
 }
 
 static int open_disk(const struct entry *e, struct disk *k, const struct deadline *d,
@@ -363,8 +469,9 @@ static int open_disk(const struct entry *e, struct disk *k, const struct deadlin
         if (k->listen_fd < 0)
             return failed(err, "Listening on", path);
     }
-    buf_addf(&b, "open\nid=%s\npath=%s\nnbd-fd=yes\nenospc=stop\nwrite=%s\n", k->id,
-             k->leaf, k->read_only ? "no" : "yes");
+    buf_addf(&b, "open\nid=%s\npath=%s\nnbd-fd=yes\nwrite=%s\n", k->id, k->leaf,
+             k->read_only ? "no" : "yes");
+    add_set(&b, &k->set);
     if (!k->read_only)
         buf_addf(&b, "journal=%s." JOURNAL "\n", k->id); /* in its working directory */
     return ask(e, &b, k->listen_fd, d, err);
@@ -565,6 +672,7 @@ int disks_start(const char *vm_uuid, const struct disks_disk *disks, size_t n,
     for (size_t i = 0; i < n && !in_use; i++) {
         struct disk k = { .leaf = str_dup(disks[i].leaf),
                           .read_only = disks[i].read_only,
+                          .set = disks[i].set,
                           .listen_fd = -1 };
         memcpy(k.id, disks[i].id, sizeof(k.id));
         vec_push(&e->disks, k);
@@ -635,7 +743,7 @@ static void forget(struct entry *e, const char *id)
 int disks_add(const char *vm_uuid, const struct disks_disk *disk, const struct deadline *d,
               struct err *err)
 {
-    struct disk k = { .read_only = disk->read_only, .listen_fd = -1 };
+    struct disk k = { .read_only = disk->read_only, .set = disk->set, .listen_fd = -1 };
     bool in_use;
 
     if (!disks_serves(vm_uuid))
@@ -680,6 +788,28 @@ void disks_remove(const char *vm_uuid, const char *id)
     unclaim(e, false);
 }
 
+int disks_set(const char *vm_uuid, const char *id, const struct disks_set *set,
+              struct err *err)
+{
+    AUTO(buf_done) struct buf b = BUF_INIT(512);
+    struct deadline d = deadline_in(END_US);
+    struct entry *e = self.loop ? claim(vm_uuid, false) : NULL;
+    struct disk *k = disk_of(e, id);
+    int rc = 0;
+
+    if (k) {
+        k->set = *set;
+        rc = write_list(e, err);
+        buf_addf(&b, "set\nid=%s\n", id);
+        add_set(&b, set);
+        if (rc == 0 && alive(e))
+            rc = ask(e, &b, -1, &d, err);
+    }
+    if (e)
+        unclaim(e, false);
+    return rc;
+}
+
 char *disks_socket(const char *vm_uuid, const char *id)
 {
     return root_get()->jailed ? str_fmt(ROOT_DISKS "/%s.sock", id)
@@ -714,8 +844,10 @@ static void adopt_one(const char *uuid, void *arg)
     (void)arg;
     e->ending = true; /* whether it is to run again is known in disks_settle */
     bool lives = machine_dir_alive(self.dir, uuid, &e->proc) && e->proc.pidfd >= 0;
-    if (lives)
+    if (lives) {
         watch(e);
+        listen_to(e);
+    }
     if (!read_list(e)) {
         end_process(e, true);
         drop(e);

@@ -12,10 +12,17 @@
 #include "base/err.h"
 #include "base/uuid.h"
 
+/* What may change while it is served; all zero: requests wait while there is no room, other errors are the guest's. */
+struct disks_set {
+    bool report_enospc, stop_eio;
+    uint64_t iops, bytes_per_second; /* 0: no limit */
+};
+
 struct disks_disk {
     const char *leaf;        /* absolute path */
     char id[UUID_TEXT_SIZE]; /* the VBD's uuid; the name of the export */
     bool read_only;
+    struct disks_set set;
 };
 
 /* binary: of serai-disk. Starts the thread that follows the processes. Both copied. */
@@ -34,6 +41,12 @@ int disks_start(const char *vm_uuid, const struct disks_disk *disks, size_t n,
 /* One more, for a machine that runs already. */
 int disks_add(const char *vm_uuid, const struct disks_disk *disk, const struct deadline *d,
               struct err *err) MUST_CHECK;
+/* Fine if it is not there. Errors: SR_BACKEND_FAILURE; it holds for the next process in any case. */
+int disks_set(const char *vm_uuid, const char *id, const struct disks_set *set,
+              struct err *err) MUST_CHECK;
+/* fn is told of disks whose requests wait because of an error (its name, ENOSPC or EIO) and go on (NULL); also of those that
+ * waited when this daemon came. From the thread of the disk processes. Before disks_adopt. */
+void disks_on_stop(void (*fn)(const char *vm_uuid, const char *id, const char *error));
 /* Its data is durable, its image whole. Fine if it is not there. */
 void disks_remove(const char *vm_uuid, const char *id);
 /* All data durable, images whole, process gone. Idempotent. By force when it does not end in time. */

@@ -91,6 +91,18 @@ static int refused(const char *text, struct err *err)
     return err_detail(err, "%s", why ? why : text);
 }
 
+int disks_control_connect(const char *dir, const char *name)
+{
+    struct sockaddr_un sa;
+    AUTO(close_fd) int dir_fd = address(dir, name, &sa);
+    AUTO(close_fd)
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (dir_fd < 0 || fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+        return -1;
+    return TAKE_FD(fd);
+}
+
 int disks_control_ask(const char *dir, const char *name, const struct buf *request, int fd,
                       const struct deadline *d, struct buf *reply, struct err *err)
 {

@@ -15,6 +15,8 @@ int disks_control_listen(const char *dir, const char *name) MUST_CHECK;
 int disks_control_ask(const char *dir, const char *name, const struct buf *request, int fd,
                       const struct deadline *d, struct buf *reply, struct err *err)
     MUST_CHECK;
+/* A connection for events alone; -1: errno. */
+int disks_control_connect(const char *dir, const char *name) MUST_CHECK;
 /* The value of a line of a reply. Given; NULL: there is none. */
 char *disks_control_value(const char *reply, const char *key) MUST_CHECK;
 #endif

@@ -30,6 +30,7 @@
 #include "ops/pif.h"
 #include "ops/recycle.h"
 #include "ops/storage.h"
+#include "ops/vbd_io.h"
 #include "ops/vm.h"
 #include "ops/vm_memory.h"
 #include "ops/vmss_run.h"
@@ -359,6 +360,7 @@ int ops_boot(struct err *err)
     if (gc_init(err) || boot_storage(err))
         return -1;
     (void)FAILPOINT("boot.storage");
+    disks_on_stop(vbd_io_stopped);
     if (host_ctx.machine->has_disks && disks_adopt(err))
         return -1;
     storage_settle();

@@ -71,7 +71,7 @@ int vbd_create(struct call *call, void *record, struct ref *result, struct err *
 {
     struct vbd_rec *vbd = record;
     struct tx *tx = call_tx(call);
-    if (check_vbd(vbd, err)) {
+    if (check_vbd(vbd, err) || vbd_check(vbd, err)) {
         record_free(&schema_classes[CLASS_VBD], vbd);
         tx_abort(tx);
         return -1;
@@ -79,6 +79,9 @@ int vbd_create(struct call *call, void *record, struct ref *result, struct err *
     vbd->currently_attached = false;
     str_put(&vbd->device, "");
     str_put(&vbd->uuid, "");
+    const char *algorithm = "ratelimit";
+    (void)set_add(schema_classes[CLASS_VBD].fields[F_VBD_QOS_SUPPORTED_ALGORITHMS].ty,
+                  &vbd->qos_supported_algorithms, &algorithm);
     struct ref vdi = vbd->VDI;
     *result = tx_create(tx, CLASS_VBD, vbd, NULL);
     op_refresh(tx, CLASS_VBD, result);

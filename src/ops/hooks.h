@@ -11,6 +11,12 @@ int vm_destroy(struct call *call, const struct ref *self, struct err *err) MUST_
 int vbd_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int vbd_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;
+/* vbd_io.c. Errors: INVALID_VALUE. */
+int vbd_check(const struct vbd_rec *vbd, struct err *err) MUST_CHECK;
+int vbd_check_set(struct call *call, const struct ref *self, unsigned field,
+                  const void *value, struct err *err) MUST_CHECK;
+int vbd_after_set(struct call *call, const struct ref *self, unsigned field,
+                  struct err *err) MUST_CHECK;
 int vif_create(struct call *call, void *rec, struct ref *result, struct err *err)
     MUST_CHECK;
 int vif_destroy(struct call *call, const struct ref *self, struct err *err) MUST_CHECK;

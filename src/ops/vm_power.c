@@ -3,6 +3,7 @@
  * Order of a start: read the records, open the volumes, build the machine stopped, let it run, then one change set that
  * says so. Whatever fails goes through vm_teardown, the same path as hard_shutdown; whatever dies in between
  * is set right by ops_boot, which compares machines with records. */
+#include "ops/vbd_io.h"
 #include "ops/vm.h"
 
 #include <errno.h>
@@ -216,7 +217,9 @@ void vm_part_disk_served(const char *vm_uuid, struct vm_part_disk *k)
 
 static struct disks_disk served(const struct vm_part_disk *k)
 {
-    struct disks_disk d = { .leaf = k->leaf, .read_only = is_read_only(k) };
+    struct disks_disk d = { .leaf = k->leaf,
+                            .read_only = is_read_only(k),
+                            .set = vbd_io_settings(k->vbd) };
     memcpy(d.id, k->vbd->uuid, sizeof(d.id));
     return d;
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks: what the guest writes is what the host, a copy and a client read; what does not fit leaves nothing behind."""
 import os
+import signal
 import threading
+import time
 import zlib
 
 import pytest
@@ -239,6 +241,53 @@ def full_repository(daemon, api, folder):
     api.call("SR.update", sr)
     assert int(api.call("SR.get_physical_utilisation", sr)) >= 32 * MIB
     api.call("VDI.destroy", vdi)
+    under_a_guest(daemon, api, sr, daemon.inside(location) / "filler")
+
+
+def under_a_guest(daemon, api, sr, filler):
+    """No room for what it writes: it waits, people are told, and it goes on when there is room. Then it is slowed down."""
+    vm = guests.Guest(daemon, api, "writer")
+    vdi = new_vdi(api, sr, 48 * MIB)
+    vbd = vm.add_vbd(vdi, userdevice="0")
+
+    def told():
+        return [m["name"] for m in api.call("message.get_all_records").values() if m["name"].startswith("DISK_") and m["obj_uuid"] == vm.uuid]
+
+    line = vm.start_up()
+    with open(filler, "wb", buffering=0) as f, pytest.raises(OSError):
+        while True:
+            f.write(bytes(MIB))
+    line.send("sh dd if=/dev/zero of=/dev/vda bs=1M count=40 conv=fsync 2>/dev/null && echo ALL WRITTEN")
+    guests.until("the guest to wait", lambda: api.call("VBD.get_status_code", vbd) == 28)
+    assert "is full" in api.call("VBD.get_status_detail", vbd) and vm.state() == "Running"
+    assert told() == ["DISK_STOPPED"]
+    [process] = daemon.disk_processes()
+    os.kill(process, signal.SIGKILL)  # the next one finds the same
+    guests.until("another one", lambda: [p for p in daemon.disk_processes() if p != process])
+    guests.until("it to wait again", lambda: told().count("DISK_STOPPED") == 2 and api.call("VBD.get_status_code", vbd) == 28)
+    filler.unlink()
+    line.expect(r"ALL WRITTEN\r$")
+    guests.until("it to be told", lambda: api.call("VBD.get_status_code", vbd) == 0)
+    assert api.call("VBD.get_status_detail", vbd) == "" and told().count("DISK_RESUMED") == 2
+
+    assert api.call("VBD.get_qos_supported_algorithms", vbd) == ["ratelimit"]
+    error = api.fails("VBD.set_qos_algorithm_params", vbd, {"iops": "fast"})
+    assert (error.code, error.params) == ("INVALID_VALUE", ["qos_algorithm_params:iops", "fast"])
+    error = api.fails("VBD.add_to_other_config", vbd, "on-eio", "panic")
+    assert (error.code, error.params) == ("INVALID_VALUE", ["other_config:on-eio", "panic"])
+    api.call("VBD.add_to_other_config", vbd, "on-eio", "stop")
+    api.call("VBD.set_qos_algorithm_type", vbd, "ratelimit")
+    api.call("VBD.set_qos_algorithm_params", vbd, {"iops": "20"})
+    begin = time.monotonic()
+    line.ask("sh dd if=/dev/vda of=/dev/null bs=4k count=40 iflag=direct 2>/dev/null; echo SLOWLY", r"SLOWLY\r$")
+    assert time.monotonic() - begin > 1.5
+    api.call("VBD.set_qos_algorithm_params", vbd, {"kbps": "1024"})
+    [process] = daemon.disk_processes()
+    os.kill(process, signal.SIGKILL)  # it holds for the next one
+    begin = time.monotonic()
+    line.ask("sh dd if=/dev/vda of=/dev/null bs=128k count=16 iflag=direct 2>/dev/null; echo SLOWLY", r"SLOWLY\r$")
+    assert time.monotonic() - begin > 1.5
+    vm.remove()
 
 
 def introduce(api, sr, uuid, location, **fields):
