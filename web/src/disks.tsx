@@ -104,15 +104,6 @@ function copyForm(ref: Ref, v: Vdi): Form {
   };
 }
 
-function moveForm(ref: Ref, v: Vdi): Form {
-  return {
-    title: say.moveOf(shown(v)), verb: say.move, text: say.theDiskGoesToAnother,
-    fields: [{ id: 'sr', label: say.storage, kind: 'select', choices: storeChoices().filter(([r]) => r !== v.SR) }],
-    why: (f) => (f['sr'] ? '' : say.thereIsNoOtherRepository),
-    calls: (f) => [simple('VDI.pool_migrate', 'vdi-pool-migrate', vdiArg(ref, v), srArg(f['sr']), arg({}))],
-  };
-}
-
 function renameForm(ref: Ref, v: Vdi): Form {
   return {
     title: say.renameOf(shown(v)), verb: say.rename, fields: [{ id: 'name', label: say.name, value: v.name_label }, { id: 'text', label: say.description, value: v.name_description, optional: true }],
@@ -131,7 +122,6 @@ export function DiskMenu({ disk: [ref, v] }: { disk: Entry<Vdi> }): JSX.Element 
         <Act title={say.snapshotOf(shown(v))} why={whyNot('snapshot', 'VDI.snapshot', v)} calls={[simple('VDI.snapshot', 'vdi-snapshot', vdiArg(ref, v), arg({}))]}>{say.snapshotThisDisk}</Act>
         <Act title={say.cloneOfOf(shown(v))} why={whyNot('clone', 'VDI.clone', v)} calls={[simple('VDI.clone', 'vdi-clone', vdiArg(ref, v), arg({}))]}>{say.clone}</Act>
         <Ask form={() => copyForm(ref, v)} why={whyNot('copy', 'VDI.copy', v)}>{say.copyToAsk}</Ask>
-        <Ask form={() => moveForm(ref, v)} why={denied('VDI.pool_migrate') || (v.is_a_snapshot ? say.aSnapshotStaysWithIts : '')}>{say.moveToAsk}</Ask>
         <Button why={denied('http/get_export_raw_vdi') || (attached ? say.aMachineHasItOpen : '')} onClick={() => { exportDisk([ref, v]); }}>{say.exportAsk}</Button>
       </>}
       <hr />
