@@ -20,45 +20,45 @@
 
 struct route {
     enum http_method method;
-    const char *prefix;
-    serve_fn fn;
     bool
         waits; /* for the client, a guest or storage: its worker is declared blocked throughout */
+    const char *prefix;
+    serve_fn fn;
 };
 
 /* The longest prefix of the path wins, so that "/import_raw_vdi/" is "/import_raw_vdi". */
 static const struct route routes[] = {
-    { HTTP_POST, "/", http_rpc_post, false },
-    { HTTP_POST, "/cli", http_cli_post, false },
-    { HTTP_POST, "/web/login", http_session_login, false },
-    { HTTP_POST, "/web/logout", http_session_logout, false },
-    { HTTP_GET, "/web/session", http_session_get, false },
-    { HTTP_GET, "/audit_log", http_audit_get, true },
-    { HTTP_GET, "/blob", http_blob_get, true },
-    { HTTP_PUT, "/blob", http_blob_put, true },
-    { HTTP_GET, "/export", http_xva_export, true },
-    { HTTP_PUT, "/import", http_xva_import, true },
-    { HTTP_PUT, "/import_image", http_image_put, true },
-    { HTTP_HEAD, "/import_image", http_image_head, true },
-    { HTTP_GET, "/import_image", http_image_head, true },
-    { HTTP_GET, "/export_raw_vdi", http_transfer_export_raw, true },
-    { HTTP_PUT, "/import_raw_vdi", http_transfer_import_raw, true },
-    { HTTP_CONNECT, "/console", http_console_connect, true },
-    { HTTP_GET, "/console", http_console_websocket, true },
-    { HTTP_GET, "/rrd_updates", http_rrd_updates, false },
-    { HTTP_GET, "/host_rrd", http_rrd_host, false },
-    { HTTP_GET, "/vm_rrd", http_rrd_vm, false },
-    { HTTP_GET, "/sr_rrd", http_rrd_sr, false },
-    { HTTP_GET, "/export_metadata", http_metadata_export, true },
-    { HTTP_PUT, "/import_metadata", http_metadata_import, true },
-    { HTTP_GET, "/system-status", http_status_get, true },
-    { HTTP_GET, "/pool/xmldbdump", http_pool_get_dump, true },
-    { HTTP_PUT, "/pool/xmldbdump", http_pool_put_dump, true },
-    { HTTP_GET, "/messages", http_pool_get_messages, true },
-    { HTTP_PUT, "/messages", http_pool_put_messages, true },
-    { HTTP_GET, "/metrics", http_metrics_get, false },
-    { HTTP_GET, "/", http_web_get, false },
-    { HTTP_HEAD, "/", http_web_get, false },
+    { HTTP_POST, false, "/", http_rpc_post },
+    { HTTP_POST, false, "/cli", http_cli_post },
+    { HTTP_POST, false, "/web/login", http_session_login },
+    { HTTP_POST, false, "/web/logout", http_session_logout },
+    { HTTP_GET, false, "/web/session", http_session_get },
+    { HTTP_GET, true, "/audit_log", http_audit_get },
+    { HTTP_GET, true, "/blob", http_blob_get },
+    { HTTP_PUT, true, "/blob", http_blob_put },
+    { HTTP_GET, true, "/export", http_xva_export },
+    { HTTP_PUT, true, "/import", http_xva_import },
+    { HTTP_PUT, true, "/import_image", http_image_put },
+    { HTTP_HEAD, true, "/import_image", http_image_head },
+    { HTTP_GET, true, "/import_image", http_image_head },
+    { HTTP_GET, true, "/export_raw_vdi", http_transfer_export_raw },
+    { HTTP_PUT, true, "/import_raw_vdi", http_transfer_import_raw },
+    { HTTP_CONNECT, true, "/console", http_console_connect },
+    { HTTP_GET, true, "/console", http_console_websocket },
+    { HTTP_GET, false, "/rrd_updates", http_rrd_updates },
+    { HTTP_GET, false, "/host_rrd", http_rrd_host },
+    { HTTP_GET, false, "/vm_rrd", http_rrd_vm },
+    { HTTP_GET, false, "/sr_rrd", http_rrd_sr },
+    { HTTP_GET, true, "/export_metadata", http_metadata_export },
+    { HTTP_PUT, true, "/import_metadata", http_metadata_import },
+    { HTTP_GET, true, "/system-status", http_status_get },
+    { HTTP_GET, true, "/pool/xmldbdump", http_pool_get_dump },
+    { HTTP_PUT, true, "/pool/xmldbdump", http_pool_put_dump },
+    { HTTP_GET, true, "/messages", http_pool_get_messages },
+    { HTTP_PUT, true, "/messages", http_pool_put_messages },
+    { HTTP_GET, false, "/metrics", http_metrics_get },
+    { HTTP_GET, false, "/", http_web_get },
+    { HTTP_HEAD, false, "/", http_web_get },
 };
 
 static struct tls_server *server_tls; /* set before the first connection */

@@ -251,7 +251,7 @@ def test_refused_without_a_user(world, row):
 def test_every_handler_has_its_row():
     """Those of other files are driven there."""
     text = (conftest.ROOT / "src" / "seraid" / "serve.c").read_text()
-    routes = set(re.findall(r'\{ HTTP_([A-Z]+), "([^"]+)", \w+, \w+ \}', text))
+    routes = set(re.findall(r'\{ HTTP_([A-Z]+), \w+, "([^"]+)", \w+ \}', text))
     assert len(routes) >= len(ROWS) and set(ROWS) <= routes
     tests = "".join(p.read_text() for p in (conftest.ROOT / "tests" / "api").glob("test_*.py"))
     for method, path in routes - set(ROWS):
