@@ -239,6 +239,7 @@ static void add_stats(struct buf *b, const struct export_cmd *x)
         { "space-stalls", s->space_stalls },
         { "inflight", s->inflight },
         { "limited", s->limited },
+        { "maps", x->maps },
         { "hold-us", (uint64_t)x->hold_us },
         { "hold-max-us", (uint64_t)x->hold_max_us },
     };

@@ -5,12 +5,15 @@
 #include "diskd/disk.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "diskd/disk_priv.h"
+
+#define REST_TICKS 5 /* after which memory goes back */
 
 static bool is_write(const struct disk_req *r)
 {
@@ -585,6 +588,13 @@ void disk_tick(struct disk *d)
     if (d->n_begun == d->tick_begun && d->n_active == 0 && !d->held && !d->holding
         && disk_writable(d) && disk_flush_owed(d) && !d->chain->failed)
         disk_flush_join(d, NULL);
+    bool rests = d->n_begun == d->tick_begun && d->n_active == 0 && d->n_busy_loads == 0;
+    d->ticks_at_rest = rests ? d->ticks_at_rest + 1 : 0;
+    if (d->ticks_at_rest
+        == REST_TICKS) { /* who owns what is read again when it is asked for */
+        vhd_map_trim(d->chain, 0);
+        (void)malloc_trim(0);
+    }
     d->tick_begun = d->n_begun;
 }
 

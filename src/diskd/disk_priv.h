@@ -110,6 +110,7 @@ struct disk {
     disk_fn stop_fn;
     void *stop_arg;
     uint64_t tick_begun;
+    unsigned ticks_at_rest;
 };
 
 void disk_run(struct disk *d, struct disk_req *r);

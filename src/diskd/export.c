@@ -98,6 +98,7 @@ static void get_stats(struct export *e, struct export_cmd *c)
     c->bytes = disk_bytes(e->disk);
     c->stopped = disk_stopped(e->disk);
     c->depth = disk_chain(e->disk)->n;
+    c->maps = disk_chain(e->disk)->n_maps;
     c->connections = e->nbd ? nbd_connections(e->nbd) : 0;
     c->hold_us = e->hold_us;
     c->hold_max_us = e->hold_max_us;

@@ -59,7 +59,7 @@ struct export_cmd {
     struct disk_stats stats;
     const char *backend;
     int stopped;
-    size_t depth, connections;
+    size_t depth, connections, maps;
     uint64_t merged_bytes;
     bool merging;
     int64_t hold_us, hold_max_us; /* the last hold, the longest */

@@ -537,6 +537,32 @@ def test_limits(work):
     vhd("check", image)
 
 
+def test_memory_goes_back_at_rest(work):
+    """Little is taken, and of that what says who owns what goes when nobody asks."""
+    image = work / "r.vhd"
+    vhd("create", image, "512MiB")
+    with Disk(work, image) as d:
+        nbd = Nbd(d.sock)
+        for layer in range(2):
+            for at in range(256):
+                nbd.write(at * 2 * MIB + layer * 8192, bytes([layer + 1]) * 4096)
+            d.server.ask("snapshot", ("id", "d"), ("path", work / f"r{layer}.vhd"))
+        assert nbd.read(0, 4096) == b"\1" * 4096
+        nbd.flush()
+        for at in range(256):
+            assert nbd.read(at * 2 * MIB + 8192, 4096) == b"\2" * 4096
+        assert int(d.server.ask("stats", id="d")["maps"]) >= 200
+        end = time.monotonic() + 60
+        while int(d.server.ask("stats", id="d")["maps"]):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        pss = [int(x.split()[1]) for x in pathlib.Path(f"/proc/{d.server.p.pid}/smaps_rollup").read_text().splitlines() if x.startswith("Pss:")]
+        assert pss[0] < 12 << 10 or "san" in os.environ.get("ASAN_OPTIONS", "") + DISK, pss
+        assert nbd.read(8192, 4096) == b"\2" * 4096
+        nbd.close()
+    vhd("check", image)
+
+
 def test_bad_peers(work):
     image = work / "p.vhd"
     vhd("create", image, "16MiB")
