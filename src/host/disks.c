@@ -982,13 +982,16 @@ static void all_moved(struct entry *e, bool forward)
         moved(&e->disks.v[i], forward);
 }
 
-/* It said no, or it died, or it does not answer. Only in the first case is it known what was done. */
+/* It said no, or it died, or it does not answer (in time, or until the call was cancelled). Only in the first case is it
+ * known what was done: else it must end before anybody trusts the files. */
 static int snapshot_failed(struct entry *e, const struct disks_move *first, struct err *why,
                            struct err *err)
 {
     const struct disk *k;
+    bool refused = str_eq(why->code, ERR_SR_BACKEND_FAILURE) && why->n_params
+                   && !str_eq(why->params[0], "EIO");
 
-    if (alive(e) && why->n_params && !str_eq(why->params[0], "EIO")) {
+    if (alive(e) && refused) {
         all_moved(e, false);
         IGNORE(write_list(e, NULL)); /* a stale entry names a file that is not there */
     } else {
@@ -1003,11 +1006,11 @@ static int snapshot_failed(struct entry *e, const struct disks_move *first, stru
 }
 
 int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n,
-                   struct err *err)
+                   const struct deadline *until, struct err *err)
 {
     AUTO(buf_done) struct buf b = BUF_INIT(8000);
     AUTO(err_done) struct err why = { 0 };
-    struct deadline d = deadline_in(ASK_US);
+    struct deadline d = deadline_sooner(until, ASK_US);
     struct entry *e = claim(vm_uuid, false);
     int rc;
 
@@ -1032,9 +1035,10 @@ int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n
     return rc;
 }
 
-static int ask_about(const char *vm_uuid, const struct buf *request, struct err *err)
+static int ask_about(const char *vm_uuid, const struct buf *request,
+                     const struct deadline *until, struct err *err)
 {
-    struct deadline d = deadline_in(ASK_US);
+    struct deadline d = deadline_sooner(until, ASK_US);
     struct entry *e = claim(vm_uuid, false);
     int rc;
 
@@ -1045,20 +1049,22 @@ static int ask_about(const char *vm_uuid, const struct buf *request, struct err 
     return rc;
 }
 
-int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err *err)
+int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes,
+                 const struct deadline *d, struct err *err)
 {
     AUTO(buf_done) struct buf b = BUF_INIT(256);
 
     buf_addf(&b, "resize\nid=%s\nbytes=%llu\n", id, (unsigned long long)bytes);
-    return ask_about(vm_uuid, &b, err);
+    return ask_about(vm_uuid, &b, d, err);
 }
 
 int disks_track(const char *vm_uuid, const char *id, struct err *err)
 {
     AUTO(buf_done) struct buf b = BUF_INIT(256);
+    struct deadline d = deadline_in(ASK_US);
 
     buf_addf(&b, "track\nid=%s\n", id);
-    return ask_about(vm_uuid, &b, err);
+    return ask_about(vm_uuid, &b, &d, err);
 }
 
 /* ---- merges: the entry is not claimed for as long as they last ----------------------------------------- */

@@ -65,9 +65,9 @@ struct disks_move {
 /* New leaves for several disks of a machine, all at one moment: what was the leaf is not written to any more. On failure
  * all go on as they were, and no new file is left. */
 int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n,
-                   struct err *err) MUST_CHECK;
-int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes, struct err *err)
-    MUST_CHECK;
+                   const struct deadline *d, struct err *err) MUST_CHECK;
+int disks_resize(const char *vm_uuid, const char *id, uint64_t bytes,
+                 const struct deadline *d, struct err *err) MUST_CHECK;
 /* Look again whether a log of changed blocks is beside the leaf; from now on writes are noted there, or not. */
 int disks_track(const char *vm_uuid, const char *id, struct err *err) MUST_CHECK;
 /* Put the leaf into the image that it continues, which has no other child and takes the leaf's name, while the machine goes on.

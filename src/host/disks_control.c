@@ -10,15 +10,18 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "api/errors.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 
 #define REPLY_MAX 8192 /* CONTROL_MESSAGE_MAX */
 #define BACKLOG   16
+#define QUEUE_US  (5 * US_PER_SEC)
 
 static int address(const char *dir, const char *name, struct sockaddr_un *sa)
 {
@@ -46,6 +49,8 @@ int disks_control_listen(const char *dir, const char *name)
 
 static int failed(struct err *err, const char *doing)
 {
+    if (errno == ECANCELED)
+        return err_set(err, ERR_TASK_CANCELLED, "");
     AUTO(free_str) char *text = str_fmt("%s the disk process: %m", doing);
 
     (void)err_set(err, ERR_SR_BACKEND_FAILURE, "EIO", "", text);
@@ -110,8 +115,14 @@ int disks_control_ask(const char *dir, const char *name, const struct buf *reque
     AUTO(close_fd) int dir_fd = address(dir, name, &sa);
     AUTO(close_fd) int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     AUTO(free_str) char *text = mem_alloc(REPLY_MAX + 1);
+    /* connect() waits while others wait to be taken by a process that hangs */
+    int64_t queue_us = MAX(MIN(deadline_left_us(d), QUEUE_US), 1);
+    const struct timeval queue = { .tv_sec = queue_us / US_PER_SEC,
+                                   .tv_usec = queue_us % US_PER_SEC };
 
-    if (dir_fd < 0 || sock < 0 || connect(sock, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+    if (dir_fd < 0 || sock < 0
+        || setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &queue, sizeof(queue)) < 0
+        || connect(sock, (struct sockaddr *)&sa, sizeof(sa)) < 0)
         return failed(err, "Connecting to");
     if (io_send_fds(sock, request->data, request->len, &fd, fd >= 0) < 0)
         return failed(err, "Asking");

@@ -26,7 +26,7 @@
 
 #define LOOK_US        (US_PER_SEC / 2)
 #define FINAL_US       (US_PER_SEC / 1000)
-#define UNDO_US        (30 * US_PER_SEC)
+#define UNDO_US        (5 * US_PER_SEC)
 #define STANDSTILL_MS  50
 #define STANDSTILL_MAX 2000000 /* what QEMU takes */
 #define NO_LIMIT       (INT64_C(1) << 40)
@@ -296,12 +296,16 @@ int machine_save(const char *uuid, const struct machine_save *how,
         set_saving(uuid, false);
         return 0;
     }
+    /* whoever cancels the save of a machine that hangs waits for it */
     undo = deadline_in(UNDO_US);
     if (stage(uuid) != MACHINE_MIGRATION_GONE
         && machine_save_undo(uuid, &undo, &second) < 0) {
-        AUTO(free_str) char *text = err_text(&second);
+        const char *why = second.n_params ? second.params[0] : second.code;
+        struct deadline soon = deadline_in(US_PER_SEC / 10);
 
-        log_error("machine %s does not go on after a save that failed: %s", uuid, text);
+        /* QEMU gets to it when it hangs no more */
+        IGNORE(command(uuid, "cont", NULL, &soon, NULL));
+        log_error("machine %s does not go on after a save that failed: %s", uuid, why);
     }
     set_saving(uuid, false);
     return -1;

@@ -113,7 +113,8 @@ static int declare(struct snapshot_disk *d, struct err *err)
 }
 
 /* All disks of one machine's process at once. */
-static int split_served(struct snapshot_disk *v, size_t n, const char *vm, struct err *err)
+static int split_served(struct snapshot_disk *v, size_t n, const char *vm,
+                        const struct deadline *until, struct err *err)
 {
     AUTO(free_ptr) struct disks_move *moves = mem_array(n, sizeof(*moves));
     size_t k = 0;
@@ -131,7 +132,7 @@ static int split_served(struct snapshot_disk *v, size_t n, const char *vm, struc
         free_str(&leaf);
     }
     if (rc == 0)
-        rc = disks_snapshot(vm, moves, k, err);
+        rc = disks_snapshot(vm, moves, k, until, err);
     for (size_t i = 0; i < n; i++)
         v[i].moved |= rc == 0 && strcmp(v[i].vm, vm) == 0;
     for (size_t i = 0; i < k; i++)
@@ -145,12 +146,13 @@ static int follow(const struct snapshot_disk *d, const char *volume, struct err 
     return d->tracked && volume[0] ? cbt_begin(&d->sr, volume, d->bytes, d->log, err) : 0;
 }
 
-static int split(struct snapshot_disk *v, size_t n, struct err *err)
+static int split(struct snapshot_disk *v, size_t n, const struct deadline *until,
+                 struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         struct snapshot_disk *d = &v[i];
         if (d->leaf[0] && !d->moved && d->vm[0]) {
-            if (split_served(v, n, d->vm, err))
+            if (split_served(v, n, d->vm, until, err))
                 return -1;
         } else if (d->leaf[0] && !d->moved) {
             if (follow(d, d->leaf, err)
@@ -169,7 +171,8 @@ static int split(struct snapshot_disk *v, size_t n, struct err *err)
     return 0;
 }
 
-int snapshot_split(struct snapshot_disk *v, size_t n, struct err *err)
+int snapshot_split(struct snapshot_disk *v, size_t n, const struct deadline *until,
+                   struct err *err)
 {
     int rc = storage_settled(err);
     for (size_t i = 0; i < n && rc == 0; i++)
@@ -178,7 +181,7 @@ int snapshot_split(struct snapshot_disk *v, size_t n, struct err *err)
         rc = declare(&v[i], err);
     (void)FAILPOINT("snapshot.declared");
     if (rc == 0)
-        rc = split(v, n, err);
+        rc = split(v, n, until, err);
     (void)FAILPOINT("snapshot.split.done");
     if (rc)
         snapshot_end(v, n, false);
@@ -295,7 +298,7 @@ int snapshot_clone(struct call *call, const struct ref *vdi, bool for_vm,
 int snapshot_one(struct call *call, struct snapshot_disk *d, struct ref *result,
                  struct err *err)
 {
-    if (snapshot_split(d, 1, err))
+    if (snapshot_split(d, 1, &call->deadline, err))
         return -1;
     struct tx *tx = call_tx(call);
     int rc = snapshot_record(tx, d, 1, err);

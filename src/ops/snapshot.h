@@ -3,7 +3,7 @@
  * snapshot's (or nobody's, under a clone); the disk goes on in a new volume that continues it. Files first, with their
  * intents, then one change set of the caller's, then the intents go:
  *
- *     snapshot_split(call, v, n, err), then in a transaction snapshot_record(tx, v, n); tx_commit;
+ *     snapshot_split(v, n, deadline, err), then in a transaction snapshot_record(tx, v, n); tx_commit;
  *     snapshot_end(v, n, whether it was committed)
  *
  * Whatever dies in between, each disk has all its data and either all of the new records are there or none. */
@@ -43,8 +43,8 @@ struct snapshot_disk {
 
 /* All that are served by one machine's process at one moment. Errors: SR_OPERATION_NOT_SUPPORTED(sr), VDI_IN_USE, ... On
  * failure nothing is left. */
-int snapshot_split(struct snapshot_disk *v, size_t n, struct err *err)
-    MUST_CHECK EXCLUDES(db_mutex);
+int snapshot_split(struct snapshot_disk *v, size_t n, const struct deadline *d,
+                   struct err *err) MUST_CHECK EXCLUDES(db_mutex);
 /* -1: a disk or its repository is gone; abort the transaction. */
 int snapshot_record(struct tx *tx, struct snapshot_disk *v, size_t n, struct err *err)
     MUST_CHECK REQUIRES(db_mutex);

@@ -155,13 +155,13 @@ static int plan_resize(struct resize *r, int64_t size, struct err *err)
 }
 
 /* By the process that has the image open, or by the driver. */
-static int grow_volume(const struct resize *r, struct err *err)
+static int grow_volume(const struct call *call, const struct resize *r, struct err *err)
 {
     AUTO(err_done) struct err why = { 0 };
     char text[REF_TEXT_SIZE];
     if (ref_is_null(&r->vbd) || r->raw || !disks_serves(r->vm_uuid))
         return r->sr.ops->volume_resize(&r->sr.config, r->volume, r->bytes, err);
-    if (disks_resize(r->vm_uuid, r->vbd_uuid, r->bytes, &why) == 0)
+    if (disks_resize(r->vm_uuid, r->vbd_uuid, r->bytes, &call->deadline, &why) == 0)
         return 0;
     if (why.n_params && str_eq(why.params[0], "EBUSY")) {
         ref_text(&r->vdi, text);
@@ -189,7 +189,7 @@ static int do_resize(struct call *call, struct resize *r, struct err *err)
     AUTO(err_done) struct err why = { 0 };
     if (storage_pending_begin(r->volume, &r->sr, STORAGE_ALONE, NULL, err))
         return -1;
-    int rc = grow_volume(r, err);
+    int rc = grow_volume(call, r, err);
     (void)FAILPOINT("vdi.resize.volume");
     if (rc == 0)
         rc = record_size(call, r, err);

@@ -237,6 +237,7 @@ struct saving {
     struct call *call;
     int (*paused)(void *arg, struct err *err);
     void *arg;
+    bool saved; /* the machine stands still */
 };
 
 static void tell_progress(double fraction, void *arg)
@@ -289,6 +290,7 @@ static int stream_out(struct saving *s, const struct ref *vm, bool live, uint64_
     int rc = describe(vm, m->uuid, head, &cause);
     if (rc == 0)
         rc = host_ctx.machine->save(m->uuid, &how, &m->saved, &s->call->deadline, &cause);
+    s->saved = rc == 0;
     if (rc == 0 && live) { /* before anything else: it stands still */
         struct deadline d = deadline_in(END_US);
         rc = host_ctx.machine->go(m->uuid, &d, &cause);
@@ -327,7 +329,10 @@ int vm_memory_save(struct call *call, const struct ref *vm, bool live,
     (void)FAILPOINT("vm.memory.disk");
     if (stream_out(&s, vm, live, memory, out, err) == 0)
         return 0;
-    vm_memory_undo(call, out);
+    if (s.saved)
+        vm_memory_undo(call, out);
+    else /* save() has it go on again when it fails */
+        drop_disk(call, &out->vdi);
     return vm_say_ref(err, out->uuid, vm);
 }
 

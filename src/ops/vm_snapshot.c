@@ -23,6 +23,7 @@
 struct parts {
     struct ref memory; /* null: none */
     struct machine_saved saved;
+    const struct deadline *until;
     bool split, quiesced;
     struct memory_head head; /* revert */
     struct snapshot_disk disks[VMSPEC_DISKS_MAX];
@@ -221,7 +222,7 @@ static int split_and_record(struct call *call, const struct ref *vm, const char 
                             const char *rests, struct parts *p, struct ref *result,
                             struct err *err)
 {
-    int rc = snapshot_split(p->disks, p->n, err);
+    int rc = snapshot_split(p->disks, p->n, &call->deadline, err);
     if (rests[0])
         quiesce_thaw(rests); /* the disks are as they were, and others are written now */
     if (rc)
@@ -277,7 +278,7 @@ int op_vm_snapshot_with_quiesce(struct call *call,
 static int split_disks(void *arg, struct err *err)
 {
     struct parts *p = arg;
-    if (snapshot_split(p->disks, p->n, err))
+    if (snapshot_split(p->disks, p->n, p->until, err))
         return -1;
     p->split = true;
     return 0;
@@ -307,6 +308,7 @@ int op_vm_checkpoint(struct call *call, const struct vm_checkpoint_args *a,
     db_unlock();
     if (!vm)
         return -1;
+    p->until = &call->deadline;
     int rc = hold_disks(call, p, "snapshot", err);
     if (rc == 0 && vm_memory_save(call, &a->vm, true, split_disks, p, &memory, err)) {
         if (p->split)
@@ -499,7 +501,7 @@ static int revert_disks(struct call *call, const struct ref *vm, const struct re
     if (rc == 0)
         rc = take_memory(call, &memory, p, err);
     if (rc == 0)
-        rc = snapshot_split(p->disks, p->n, err);
+        rc = snapshot_split(p->disks, p->n, &call->deadline, err);
     if (rc == 0) {
         (void)FAILPOINT("vm.revert.disks");
         rc = record_back(call, vm, snapshot, p, err);
