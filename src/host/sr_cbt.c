@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "api/errors.h"
-#include "base/failpoint.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "vhd/vhd_cbt.h"
@@ -30,9 +29,7 @@ static int create(const struct sr_config *sr, const char *volume, uint64_t bytes
 
     if (parent && !uuid_parse(parent, &u))
         return err_set(err, ERR_INVALID_VALUE, "parent", parent);
-    int rc = vhd_cbt_create(&vhd_io_posix, path, bytes, &u, err);
-    (void)FAILPOINT("sr.log.made");
-    return rc;
+    return vhd_cbt_create(&vhd_io_posix, path, bytes, &u, err);
 }
 
 static int forget(const struct sr_config *sr, const char *log, struct err *err)
