@@ -794,9 +794,11 @@ int disks_set(const char *vm_uuid, const char *id, const struct disks_set *set,
     AUTO(buf_done) struct buf b = BUF_INIT(512);
     struct deadline d = deadline_in(END_US);
     struct entry *e = self.loop ? claim(vm_uuid, false) : NULL;
-    struct disk *k = disk_of(e, id);
     int rc = 0;
 
+    if (!e)
+        return 0;
+    struct disk *k = disk_of(e, id);
     if (k) {
         k->set = *set;
         rc = write_list(e, err);
@@ -805,8 +807,7 @@ int disks_set(const char *vm_uuid, const char *id, const struct disks_set *set,
         if (rc == 0 && alive(e))
             rc = ask(e, &b, -1, &d, err);
     }
-    if (e)
-        unclaim(e, false);
+    unclaim(e, false);
     return rc;
 }
 
