@@ -14,6 +14,8 @@
 #include "host/machine_reg.h"
 #include "host/qemu_device.h"
 
+#define TRAY_TRIES 3
+
 static int command(const char *uuid, const char *name, json_t *args,
                    const struct deadline *d, struct err *err)
 {
@@ -473,6 +475,24 @@ static json_t *of_drive(const char *device)
     return json_pack("{ss}", "id", device);
 }
 
+/* args: taken. An open tray stays open, a locked one gives way; a guest that resets its controller meanwhile, as firmware
+ * does, has closed it again: then once more. */
+static int with_open_tray(const char *uuid, const char *device, const char *name,
+                          json_t *args, const struct deadline *d, struct err *cause)
+{
+    int rc = -1;
+
+    for (int i = 0; rc < 0 && i < TRAY_TRIES; i++) {
+        err_done(cause);
+        rc = command(uuid, "blockdev-open-tray",
+                     json_pack("{ss sb}", "id", device, "force", 1), d, cause);
+        if (rc == 0)
+            rc = command(uuid, name, json_incref(args), d, cause);
+    }
+    json_decref(args);
+    return rc;
+}
+
 int machine_plug_medium(const char *uuid, const struct vm_disk *drive,
                         const struct deadline *d, struct err *err)
 {
@@ -483,11 +503,8 @@ int machine_plug_medium(const char *uuid, const struct vm_disk *drive,
 
     if (qemu_device_check_disk(drive, err) < 0)
         return -1;
-    /* An open tray stays open, a locked one gives way. */
-    if (command(uuid, "blockdev-open-tray", json_pack("{ss sb}", "id", device, "force", 1),
-                d, &cause)
-            < 0
-        || command(uuid, "blockdev-remove-medium", of_drive(device), d, &cause) < 0)
+    if (with_open_tray(uuid, device, "blockdev-remove-medium", of_drive(device), d, &cause)
+        < 0)
         return no_device(err, &cause);
     drop_node(uuid, drive->slot, d);
     if (FAILPOINT("machine.medium.out"))
@@ -496,8 +513,9 @@ int machine_plug_medium(const char *uuid, const struct vm_disk *drive,
         return -1;
     rc = drive->source == VM_SOURCE_NONE
              ? 0
-             : command(uuid, "blockdev-insert-medium",
-                       json_pack("{ss ss}", "id", device, "node-name", node), d, &cause);
+             : with_open_tray(uuid, device, "blockdev-insert-medium",
+                              json_pack("{ss ss}", "id", device, "node-name", node), d,
+                              &cause);
     if (rc == 0)
         rc = command(uuid, "blockdev-close-tray", of_drive(device), d, &cause);
     return rc < 0 ? no_device(err, &cause) : 0;

@@ -739,7 +739,9 @@ static int destroy(struct call *call, const struct ref *ref, bool may_keep, stru
     if (!lease)
         return -1;
     const char *uuid = lease_volume(lease);
-    bool merging = storage_intent_of(uuid, &intent, old) && intent == STORAGE_MERGE;
+    bool intended = storage_intent_of(uuid, &intent, old);
+    bool merging = intended && intent == STORAGE_MERGE;
+    bool for_vm = intended && intent == STORAGE_FOR_VM; /* goes whenever we die */
     if (merging) { /* its volume is on its way out already */
         record_free(&schema_classes[CLASS_SERAI_RECYCLED], keep);
         keep = NULL;
@@ -750,14 +752,14 @@ static int destroy(struct call *call, const struct ref *ref, bool may_keep, stru
     struct ref sr_ref = vdi ? vdi->SR : REF_NULL;
     db_unlock();
     if (!vdi || storage_sr(&sr_ref, &sr, err)
-        || (!merging && !kept
+        || (!merging && !for_vm && !kept
             && storage_pending_begin(uuid, &sr, STORAGE_ALONE, NULL, err))) {
         record_free(&schema_classes[CLASS_SERAI_RECYCLED], keep);
         return -1;
     }
     (void)FAILPOINT("vdi.destroy.pending");
     if (destroy_record(call, ref, &sr, keep, err)) {
-        if (!merging && !kept)
+        if (!merging && !for_vm && !kept)
             storage_pending_end(uuid);
         return -1;
     }
