@@ -53,6 +53,8 @@ static void end_request(struct disk *d, struct disk_req *r)
 
 static bool stops(const struct disk *d, int error)
 {
+    if (d->chain->failed)
+        return false; /* that does not pass by waiting */
     return error == ENOSPC || error == EDQUOT ? d->policy.stop_enospc
                                               : error == EIO && d->policy.stop_eio;
 }
@@ -588,7 +590,8 @@ void disk_tick(struct disk *d)
     if (d->n_begun == d->tick_begun && d->n_active == 0 && !d->held && !d->holding
         && disk_writable(d) && disk_flush_owed(d) && !d->chain->failed)
         disk_flush_join(d, NULL);
-    bool rests = d->n_begun == d->tick_begun && d->n_active == 0 && d->n_busy_loads == 0;
+    bool rests = d->n_begun == d->tick_begun && d->n_active == 0 && d->n_busy_loads == 0
+                 && !d->held && !d->holding; /* who holds it may change the maps */
     d->ticks_at_rest = rests ? d->ticks_at_rest + 1 : 0;
     if (d->ticks_at_rest
         == REST_TICKS) { /* who owns what is read again when it is asked for */

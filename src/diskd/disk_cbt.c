@@ -110,7 +110,9 @@ bool disk_cbt_waits(struct disk *d, struct disk_req *r)
 
 bool disk_cbt_busy(const struct disk *d)
 {
-    return d->cbt && d->cbt->busy;
+    const struct disk_cbt *k = d->cbt;
+
+    return k && (k->busy || !list_empty(&k->waiting) || !list_empty(&k->served));
 }
 
 struct vhd_cbt *disk_track(struct disk *d, struct vhd_cbt *t)

@@ -479,10 +479,12 @@ static int open_disk(const struct entry *e, struct disk *k, const struct deadlin
 
 static int open_disks(const struct entry *e, const struct deadline *d, struct err *err)
 {
-    for (size_t i = 0; i < e->disks.n; i++)
-        if (open_disk(e, &e->disks.v[i], d, err) < 0)
-            return -1;
-    return 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < e->disks.n; i++) /* all: each may owe something to its image */
+        if (open_disk(e, &e->disks.v[i], d, rc == 0 ? err : NULL) < 0)
+            rc = -1;
+    return rc;
 }
 
 static void end_process(struct entry *e, bool force)
@@ -515,21 +517,42 @@ static int restart(struct entry *e, struct err *err)
     return open_disks(e, &d, err);
 }
 
+/* Is there a journal of a disk (id NULL: of any)? One that is closed well has none. */
+static bool owes(const struct entry *e, const char *id)
+{
+    bool there = false;
+
+    for (size_t i = 0; i < e->disks.n && !there; i++) {
+        AUTO(free_str) char *name = str_fmt("%s." JOURNAL, e->disks.v[i].id);
+        AUTO(free_str) char *path = path_of(e, name);
+        there = (!id || str_eq(id, e->disks.v[i].id)) && access(path, F_OK) == 0;
+    }
+    return there;
+}
+
 /* It has died with what it owed an image: another one pays that first. */
 static void recover(struct entry *e)
 {
     AUTO(err_done) struct err err = { 0 };
-    bool owes = false;
 
-    for (size_t i = 0; i < e->disks.n && !owes; i++) {
-        AUTO(free_str) char *name = str_fmt("%s." JOURNAL, e->disks.v[i].id);
-        AUTO(free_str) char *path = path_of(e, name);
-        owes = access(path, F_OK) == 0;
-    }
-    if (owes && !alive(e) && restart(e, &err) < 0) {
+    if (owes(e, NULL) && !alive(e) && restart(e, &err) < 0) {
         AUTO(free_str) char *text = err_text(&err);
         log_error("machine %s: its disks cannot be closed: %s", e->uuid, text);
     }
+}
+
+/* The process ends, and its images have what it wrote, unless the storage does not take it: as in a power cut, what nobody
+ * has flushed may be lost then. */
+static void close_well(struct entry *e)
+{
+    recover(e);
+    end_process(e, false);
+    if (alive(e) || !owes(e, NULL))
+        return;
+    recover(e); /* it died of closing */
+    end_process(e, false);
+    if (owes(e, NULL))
+        log_error("machine %s: what it wrote last and did not flush is lost", e->uuid);
 }
 
 static void restart_posted(void *arg)
@@ -699,8 +722,7 @@ static int stop(const char *vm_uuid, struct err *err)
     if (!e)
         return 0;
     e->ending = true;
-    recover(e);
-    end_process(e, false);
+    close_well(e);
     if (alive(e)) {
         e->ending = false;
         unclaim(e, false);
@@ -783,6 +805,11 @@ void disks_remove(const char *vm_uuid, const char *id)
         buf_addf(&b, "close\nid=%s\n", id);
         if (ask(e, &b, -1, &d, NULL) < 0)
             log_debug("machine %s: disk %s was not open", vm_uuid, id);
+        if (owes(e, id)) {
+            end_process(e, true); /* the next one pays, and has all disks open again */
+            recover(e);
+            IGNORE(ask(e, &b, -1, &d, NULL)); /* forget() tells */
+        }
         forget(e, id);
     }
     unclaim(e, false);
@@ -892,7 +919,7 @@ void disks_settle(bool (*lives)(const char *vm_uuid))
     for (size_t i = 0; i < uuids.n; i++) {
         struct entry *e = claim(uuids.v[i], false);
         if (e && !lives(e->uuid)) {
-            end_process(e, false);
+            close_well(e);
             drop_dir(e->uuid);
             drop(e);
         } else if (e) {
@@ -998,6 +1025,7 @@ static int snapshot_failed(struct entry *e, const struct disks_move *first, stru
     } else {
         end_process(e, true);
         resolve(e);
+        recover(e); /* before anybody reads what is below the snapshot */
         k = disk_of(e, first->id);
         if (k && str_eq(k->leaf, first->leaf))
             return 0;

@@ -216,26 +216,22 @@ static int start(struct nbd_disk *d, const struct ref *sr_ref, bool raw, int *fd
     return disks_reader(leaf, sock, &d->proc, fd_out, err);
 }
 
-int nbd_open(const char *name, const char *peer, struct nbd_disk *out, int *fd_out,
-             struct err *err)
+int nbd_open(const char *name, struct nbd_disk *out, int *fd_out, struct err *err)
 {
     struct nbd_disk d = { .key = ref_new(), .proc = { .pid = -1, .pidfd = -1 } };
-    char uuid[UUID_TEXT_SIZE];
     const char *reference;
-    struct session s;
     struct ref sr = REF_NULL;
     bool raw = false;
-    (void)peer;
-    if (!split_name(name, uuid, &reference))
+    if (!split_name(name, d.uuid, &reference))
         return bad_name(err);
-    if (may(reference, &s, err))
+    if (may(reference, &d.session, err))
         return -1;
     db_lock();
-    int rc = find_disk(uuid, &d.vdi, &sr, &raw, err);
-    bool sees = rc == 0 && rbac_sees(&s, &d.vdi);
+    int rc = find_disk(d.uuid, &d.vdi, &sr, &raw, err);
+    bool sees = rc == 0 && rbac_sees(&d.session, &d.vdi);
     db_unlock();
     if (rc || !sees)
-        return rc ? -1 : err_set(err, ERR_UUID_INVALID, "VDI", uuid);
+        return rc ? -1 : err_set(err, ERR_UUID_INVALID, "VDI", d.uuid);
     if (op_begin(CLASS_VDI, &d.vdi, "copy", &d.key, err))
         return -1;
     if (start(&d, &sr, raw, fd_out, err)) {

@@ -5,6 +5,7 @@
 #define OPS_NBD_H
 
 #include "base/proc.h"
+#include "base/uuid.h"
 #include "ops/call.h"
 
 #define NBD_PORT 10809
@@ -23,6 +24,8 @@ void nbd_set_address(const char *host, int port) EXCLUDES(db_mutex);
 
 struct nbd_disk {
     struct ref vdi, key; /* key: of the operation on it */
+    char uuid[UUID_TEXT_SIZE];
+    struct session session; /* of who reads it */
     struct lease *lease;
     struct proc proc;
 };
@@ -30,7 +33,7 @@ struct nbd_disk {
 /* name: "/VDI-UUID?session_id=REFERENCE". The disk is held, and *fd_out (given) is connected to its server, as long as it is
  * open. Errors: SESSION_INVALID, RBAC_PERMISSION_DENIED, UUID_INVALID, VDI_INCOMPATIBLE_TYPE, VDI_IN_USE, ... Thread: the one
  * that closes it, which its process ends with. */
-int nbd_open(const char *name, const char *peer, struct nbd_disk *out, int *fd_out,
-             struct err *err) MUST_CHECK EXCLUDES(db_mutex);
+int nbd_open(const char *name, struct nbd_disk *out, int *fd_out, struct err *err)
+    MUST_CHECK EXCLUDES(db_mutex);
 void nbd_close(struct nbd_disk *d) EXCLUDES(db_mutex);
 #endif

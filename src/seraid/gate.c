@@ -91,10 +91,13 @@ static bool sees_all(const struct session *s, const struct ty *ty, const void *p
     return true;
 }
 
-static bool names_an_object(const struct call_def *def)
+static bool names_an_object(const struct call_def *def, const void *args)
 {
     for (size_t i = 0; i < def->n_params; i++) {
-        if (def->params[i].ty->kind == TY_REF)
+        const struct param_def *p = &def->params[i];
+
+        if (p->ty->kind == TY_REF
+            && !ref_is_null((const void *)((const char *)args + p->offset)))
             return true;
     }
     return false;
@@ -107,7 +110,7 @@ static bool args_in_scope(const struct call_def *def, const struct session *s,
 
     if (!rbac_limited_to_objects(s))
         return true;
-    if (!read && !names_an_object(def))
+    if (!read && !names_an_object(def, args))
         return false; /* makes something, or is about the whole pool */
     for (size_t i = 0; i < def->n_params; i++) {
         if (!sees_all(s, def->params[i].ty, (const char *)args + def->params[i].offset))

@@ -194,9 +194,7 @@ static void refuse(int fd, enum listen_kind kind)
         (void)close(fd);
 }
 
-/* Of a listening socket, for those accepted from it: quick answers, and an end within two minutes of connections whose
- * peer has vanished. */
-static void tune(int fd)
+void listen_tune(int fd)
 {
     static const struct {
         int level, name, value;
@@ -322,7 +320,7 @@ int listen_add(int fd, enum listen_kind kind)
         return -1;
     }
     if (kind != LISTEN_UNIX)
-        tune(fd);
+        listen_tune(fd);
     door.sockets[door.n_sockets++] = (struct listener){ .fd = fd, .kind = kind };
     return 0;
 }

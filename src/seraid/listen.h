@@ -25,6 +25,9 @@ struct peer {
 #define LISTEN_IDLE_US   (300 * US_PER_SEC)
 
 int listen_init(struct err *err) MUST_CHECK;
+/* Of a listening socket of TCP, for those accepted from it: small answers go at once, and connections whose peer has vanished
+ * end within two minutes. */
+void listen_tune(int fd);
 int listen_add(int fd, enum listen_kind kind) MUST_CHECK; /* takes fd, a listening socket */
 /* Runs the loop on this thread until SIGTERM or SIGINT (both must be blocked in all threads), then closes
  * the listening sockets, and makes listen_stop_fd() readable. */

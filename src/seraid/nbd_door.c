@@ -7,6 +7,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +19,20 @@
 #include "api/errors.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/nbd.h"
+#include "seraid/audit_call.h"
+#include "seraid/listen.h"
 #include "wire/conn.h"
 
 #define BACKLOG      16
 #define CONNS_MAX    64
-#define NEGOTIATE_US (60 * US_PER_SEC)
+#define UNKNOWN_US   (10 * US_PER_SEC) /* until a client has named a disk that it may read */
+#define NEGOTIATE_US (60 * US_PER_SEC) /* from then until it reads */
+#define WARN_US      (60 * US_PER_SEC)
 #define OPTIONS_MAX  64
 #define OPTION_MAX   4096
 #define REPLIES_MAX  64
@@ -65,18 +71,23 @@ static struct {
     bool runs;
     struct mutex m;
     struct cond ended;
-    size_t n_conns; /* under m */
-} self = { .change_fd = -1, .m = MUTEX_INIT };
+    struct list clients; /* under m */
+    size_t n_conns;      /* of them */
+    int64_t warned_us;   /* the door's thread: that there are too many */
+} self = { .change_fd = -1, .m = MUTEX_INIT, .clients = LIST_INIT(self.clients) };
 
 struct client {
+    struct list link;
+    int sock;          /* a copy of its descriptor, to end it from another thread */
     int fd;            /* until conn is made of it */
-    struct conn *conn; /* TLS */
+    struct conn *conn; /* TLS is up, or not offered */
     struct deadline d;
     uint32_t flags; /* the client's */
     enum nbd_offer offer;
     bool structured;
     int server; /* -1: no export has been named */
     struct nbd_disk disk;
+    uint64_t audit;
     char name[OPTION_MAX + 1];
 };
 
@@ -195,6 +206,20 @@ static int begin_server(struct client *c)
                : 0;
 }
 
+/* Whoever reads a whole disk is on record before the first byte. */
+static int open_disk(struct client *c, const char *name, struct err *err)
+{
+    if (nbd_open(name, &c->disk, &c->server, err))
+        return -1;
+    struct call who = { .session = c->disk.session, .client_ip = conn_peer(c->conn) };
+    c->d = deadline_in_cancel(NEGOTIATE_US, self.stop_fd);
+    if (audit_http_begin(&who, "nbd/export", c->disk.uuid, &c->audit, err) == 0)
+        return 0;
+    close_fd(&c->server);
+    nbd_close(&c->disk);
+    return -1;
+}
+
 /* 1: it is the disk's; 0: the client has been told why not; -1: it broke. A connection has one disk. */
 static int name_export(struct client *c, uint32_t option, const uint8_t *name, size_t len)
 {
@@ -208,14 +233,14 @@ static int name_export(struct client *c, uint32_t option, const uint8_t *name, s
         rc = 1;
     else if (c->server >= 0)
         (void)err_set(&err, ERR_UUID_INVALID, "VDI", "");
-    else if (nbd_open(text, "", &c->disk, &c->server, &err) == 0)
+    else if (open_disk(c, text, &err) == 0)
         rc = begin_server(c) < 0 ? -1 : 1;
     if (rc == 1)
         memcpy(c->name, text, len + 1);
     explicit_bzero(text, sizeof(text));
     if (rc == 0) {
         AUTO(free_str) char *why = err_text(&err);
-        log_info("NBD: refused: %s", err.code);
+        log_info("NBD: %s refused: %s", conn_peer(c->conn), err.code);
         rc = option == EXPORT_NAME ? -1 : answer(c, option, ERR_UNKNOWN, why);
     }
     return rc;
@@ -246,8 +271,9 @@ static int with_name(struct client *c, uint32_t option, const uint8_t *p, uint32
 static int start_tls(struct client *c)
 {
     if (c->offer != NBD_TLS || c->conn)
-        return answer(c, STARTTLS, c->conn ? ERR_INVALID : ERR_POLICY, "") < 0 ? BROKEN
-                                                                               : NEXT;
+        return answer(c, STARTTLS, c->offer == NBD_TLS ? ERR_INVALID : ERR_POLICY, "") < 0
+                   ? BROKEN
+                   : NEXT;
     if (answer(c, STARTTLS, REP_ACK, "") < 0)
         return BROKEN;
     c->conn = conn_accept_tls(TAKE_FD(c->fd), self.tls, &c->d);
@@ -256,7 +282,7 @@ static int start_tls(struct client *c)
 
 static int run_option(struct client *c, uint32_t option, const uint8_t *p, uint32_t len)
 {
-    bool open = c->offer == NBD_PLAIN || c->conn;
+    bool open = c->conn != NULL;
 
     if (option == ABORT) {
         IGNORE(answer(c, option, REP_ACK, "")); /* it is going */
@@ -313,10 +339,10 @@ static int negotiate(struct client *c)
 
 static void serve(struct client *c)
 {
+    if (c->offer == NBD_PLAIN)
+        c->conn = conn_plain(TAKE_FD(c->fd));
     if (negotiate(c) != TRANSMIT)
         return;
-    if (!c->conn)
-        c->conn = conn_plain(TAKE_FD(c->fd));
     c->d = deadline_in_cancel(INT64_MAX / 2, self.stop_fd);
     if (io_set_nonblock(c->server, true) == 0)
         IGNORE(conn_proxy(c->conn, c->server, &c->d)); /* the daemon stops */
@@ -327,14 +353,19 @@ static void *client_main(void *arg)
     struct client *c = arg;
 
     log_set_thread("nbd");
-    c->d = deadline_in_cancel(NEGOTIATE_US, self.stop_fd);
+    c->d = deadline_in_cancel(UNKNOWN_US, self.stop_fd);
     serve(c);
+    mutex_lock(&self.m);
+    list_remove(&c->link);
+    mutex_unlock(&self.m);
+    close_fd(&c->sock);
     if (c->conn)
         conn_close(&c->conn);
     close_fd(&c->fd);
     if (c->server >= 0) {
         close_fd(&c->server);
         nbd_close(&c->disk);
+        audit_http_end(c->audit, NULL);
     }
     explicit_bzero(c, sizeof(*c));
     free(c);
@@ -347,35 +378,67 @@ static void *client_main(void *arg)
 
 /* ---- the door ------------------------------------------------------------------------------------------------- */
 
-static void take(int listen_fd, enum nbd_offer offer)
+static bool admit(struct client *c)
 {
-    AUTO(close_fd)
+    int64_t now_us = clock_now_us();
+
+    mutex_lock(&self.m);
+    bool room = self.n_conns < CONNS_MAX;
+    self.n_conns += room;
+    if (room)
+        list_add_tail(&self.clients, &c->link);
+    mutex_unlock(&self.m);
+    if (!room && now_us - self.warned_us >= WARN_US) {
+        log_warn("NBD: more than %d connections", CONNS_MAX);
+        self.warned_us = now_us;
+    }
+    return room;
+}
+
+static void dismiss(struct client *c)
+{
+    mutex_lock(&self.m);
+    list_remove(&c->link);
+    self.n_conns--;
+    mutex_unlock(&self.m);
+}
+
+/* False: there is no descriptor for it now; it waits. */
+static bool take(int listen_fd, enum nbd_offer offer)
+{
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     pthread_t thread;
 
     if (fd < 0)
-        return;
-    mutex_lock(&self.m);
-    bool room = self.n_conns < CONNS_MAX;
-    self.n_conns += room;
-    mutex_unlock(&self.m);
-    if (!room) {
-        log_warn("NBD: more than %d connections", CONNS_MAX);
-        return;
-    }
+        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
     struct client *c = mem_alloc(sizeof(*c));
-    c->fd = TAKE_FD(fd);
+    list_init(&c->link);
+    c->fd = fd;
+    c->sock = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     c->server = -1;
     c->offer = offer;
-    if (thread_start(&thread, "nbd", 512, client_main, c) == 0) {
-        (void)pthread_detach(thread);
-        return;
+    if (c->sock >= 0 && admit(c)) {
+        if (thread_start(&thread, "nbd", 512, client_main, c) == 0) {
+            (void)pthread_detach(thread);
+            return true;
+        }
+        log_warn("NBD: no thread can be started");
+        dismiss(c);
     }
-    log_warn("NBD: no thread can be started");
+    close_fd(&c->sock);
     close_fd(&c->fd);
     free(c);
+    return true;
+}
+
+/* What is offered no more ends for those who read, too. */
+static void turn_out(void)
+{
     mutex_lock(&self.m);
-    self.n_conns--;
+    list_for_each(it, &self.clients) {
+        const struct client *c = list_entry(it, struct client, link);
+        (void)shutdown(c->sock, SHUT_RDWR); /* or it just ended */
+    }
     mutex_unlock(&self.m);
 }
 
@@ -389,6 +452,9 @@ static int open_door(int *fd)
         log_error("NBD: listening on %s: %m", self.address);
         return -1;
     }
+    listen_tune(*fd);
+    if (io_set_nonblock(*fd, true) != 0)
+        log_warn("NBD: the listening socket: %m"); /* it still serves */
     const char *colon = strrchr(bound, ':');
     (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - bound), bound);
     bool all = str_eq(host, "0.0.0.0") || str_eq(host, "[::]");
@@ -400,6 +466,7 @@ static int open_door(int *fd)
 static void *door_main(void *arg)
 {
     int fd = -1;
+    bool rest = false;
 
     (void)arg;
     log_set_thread("nbd-door");
@@ -409,23 +476,22 @@ static void *door_main(void *arg)
             offer = NBD_NONE;
         if (offer == NBD_NONE && fd >= 0) {
             close_fd(&fd);
-            fd = -1;
+            turn_out();
             nbd_set_address(NULL, 0);
             log_info("disks are served by NBD no more");
         }
         bool failed = offer != NBD_NONE && fd < 0 && open_door(&fd) < 0;
         struct pollfd p[] = { { self.stop_fd, POLLIN, 0 },
                               { self.change_fd, POLLIN, 0 },
-                              { fd, POLLIN, 0 } };
-        if (poll(p, ARRAY_SIZE(p), failed ? RETRY_US / US_PER_MS : -1) < 0)
+                              { rest ? -1 : fd, POLLIN, 0 } };
+        if (poll(p, ARRAY_SIZE(p), failed || rest ? RETRY_US / US_PER_MS : -1) < 0)
             continue;
         eventfd_t n;
         if (p[1].revents)
             (void)eventfd_read(self.change_fd, &n);
         if (p[0].revents)
             break;
-        if (p[2].revents && !p[1].revents)
-            take(fd, offer);
+        rest = p[2].revents && !p[1].revents && !take(fd, offer);
     }
     close_fd(&fd);
     nbd_set_address(NULL, 0);

@@ -158,6 +158,8 @@ def test_limited_to_objects(daemon, api):
         api.wait_task(task)
         api.call("VM.hard_shutdown", mine)
         assert daemon_get(daemon, "/rrd_updates?start=0&session_id=" + user.session) == 403
+    with as_token(daemon, api, "importer", role(api, "pool-operator"), [], [mine]) as user:  # it names none of its objects
+        assert user.fails("VM.import", "http://127.0.0.1:1/x", "OpaqueRef:NULL", False, False).code == "RBAC_PERMISSION_DENIED"
     for vm in (mine, other):
         api.call("VM.destroy", vm)
 

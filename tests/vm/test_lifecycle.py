@@ -17,8 +17,8 @@ HALTED = {"export", "start", "start_on", "clone", "copy", "provision", "make_int
           "changing_VCPUs", "changing_memory_limits", "changing_static_range", "changing_dynamic_range",
           "changing_NVRAM", "changing_shadow_memory", "snapshot"}
 RUNNING = {"pause", "clean_shutdown", "clean_reboot", "shutdown", "hard_shutdown", "hard_reboot", "power_state_reset",
-           "data_source_op", "snapshot", "suspend", "checkpoint", "changing_VCPUs_live", "changing_memory_live",
-           "awaiting_memory_live", "changing_dynamic_range", "changing_shadow_memory_live", "call_plugin"}
+           "data_source_op", "snapshot", "snapshot_with_quiesce", "suspend", "checkpoint", "changing_VCPUs_live",
+           "changing_memory_live", "awaiting_memory_live", "changing_dynamic_range", "changing_shadow_memory_live", "call_plugin"}
 PAUSED = {"unpause", "hard_shutdown", "hard_reboot", "power_state_reset", "data_source_op", "snapshot"}
 ALLOWED = {"Halted": HALTED, "Running": RUNNING, "Paused": PAUSED}
 

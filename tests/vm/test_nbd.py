@@ -157,6 +157,14 @@ def test_door(daemon, api, sr, network):
                      "/%s?session_id=%s" % (api.call("pool.get_uuid", api.pool()), api.session), "/../%s" % uuid, "x" * 4000):
             refused(info, name or "none")
         operator.close()
+        kept = Nbd(info)
+        assert kept.read(0, 512) == data[:512]
+        said = "".join(p.read_text() for p in (daemon.state / "audit").glob("audit-*.log"))
+        assert '"nbd/export"' in said and uuid in said and api.session not in said
+        api.call("network.remove_purpose", network, "nbd")  # ends who reads, too
+        assert kept.s.recv(1) == b""
+        kept.close()
+        api.call("network.add_purpose", network, "nbd")
         guests.until("the disk is let go", lambda: not api.call("VDI.get_current_operations", snap))
     api.call("VDI.enable_cbt", disk)
     meta = api.call("VDI.snapshot", disk)
@@ -173,6 +181,7 @@ def test_door(daemon, api, sr, network):
         assert copied.read_bytes() == data
         said = subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", "raw", copied, url], capture_output=True, text=True, timeout=60)
         assert "identical" in said.stdout, said
+    guests.until("the disk is let go", lambda: not api.call("VDI.get_current_operations", snap))
     for vdi in (snap, meta, disk):
         api.call("VDI.destroy", vdi)
     assert readers(daemon) == []

@@ -117,16 +117,23 @@ function Roles(): JSX.Element {
 function subjectForm(): Form {
   return {
     title: say.addAUserOrGroup, verb: say.add, fields: [{ id: 'name', label: say.name, hint: say.asTheDirectoryHasIt }, { id: 'role', label: say.role, kind: 'select', choices: roleChoices() }],
-    calls: (v) => [simple('auth.get_subject_identifier', 'subject-add', arg(v['name'], `subject-name=${v['name'] ?? ''}`)), simple('subject.create', '', arg({ subject_identifier: 'RESULT_1', other_config: {} })), simple('subject.add_to_roles', 'subject-role-add', arg('RESULT_2', 'uuid=RESULT_2'), arg(v['role'], `role-name=${roleName(v['role'] ?? '')}`))],
+    calls: (v) => [simple('auth.get_subject_identifier', 'subject-add', arg(v['name'], `subject-name=${v['name'] ?? ''}`)), simple('subject.create', '', arg({ subject_identifier: 'RESULT_1', other_config: {} })),
+      ...(roleName(v['role'] ?? '') === 'pool-admin' ? [] : [simple('subject.remove_from_roles', 'subject-role-remove', arg('RESULT_2', 'uuid=RESULT_2'), arg(roles().find(([, o]) => o.name_label === 'pool-admin')?.[0], 'role-name=pool-admin'))]),
+      simple('subject.add_to_roles', 'subject-role-add', arg('RESULT_2', 'uuid=RESULT_2'), arg(v['role'], `role-name=${roleName(v['role'] ?? '')}`))],
     run: (v) => {
       void attempt(say.addOf(v['name'] ?? ''), async () => {
         const id = await rpc<string>('auth.get_subject_identifier', v['name']);
         const about = await rpc<StringMap>('auth.get_subject_information_from_identifier', id);
         const ref = await rpc<Ref>('subject.create', { subject_identifier: id, other_config: about });
-        // A new subject has the role of all; the one that was chosen takes its place.
-        const had = await rpc<Ref[]>('subject.get_roles', ref);
-        await rpc('subject.add_to_roles', ref, v['role']).catch((e: unknown) => { if (!had.includes(v['role'] ?? '')) throw e; });
-        for (const r of had) if (r !== v['role']) await rpc('subject.remove_from_roles', ref, r);
+        // A new subject is a pool-admin, as on XenServer: that goes before the role that was chosen comes, or the subject does.
+        try {
+          const had = await rpc<Ref[]>('subject.get_roles', ref);
+          for (const r of had) if (r !== v['role']) await rpc('subject.remove_from_roles', ref, r);
+          if (!had.includes(v['role'] ?? '')) await rpc('subject.add_to_roles', ref, v['role']);
+        } catch (e) {
+          await rpc('subject.destroy', ref).catch(() => undefined);
+          throw e;
+        }
       });
     },
   };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that change something. What takes time runs as a task of the host and is shown in the pane from its record; what
 // fails is kept there with its explanation.
-import { signal } from '@preact/signals';
-import { ApiError, Unreachable, rpc } from './api';
+import { effect, signal } from '@preact/signals';
+import { ApiError, Unreachable, rpc, session } from './api';
 import { filled, sent, type Call } from './copyas';
 import type { Ref, Task } from './model';
 import { db, until } from './store';
@@ -19,6 +19,15 @@ export const callOf = new Map<Ref, Call>();
 export const lastCalls = signal<Call[]>([]);
 export const paneOpen = signal(false);
 export const notice = signal('');
+
+// Whoever signs in next sees nothing of it: there may be a secret in a call.
+effect(() => {
+  if (session.value !== null) return;
+  failures.value = [];
+  lastCalls.value = [];
+  titles.clear();
+  callOf.clear();
+});
 
 let count = 0;
 
