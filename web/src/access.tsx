@@ -150,7 +150,7 @@ function directoryForm(pool: Ref): Form {
     ],
     calls: (v) => {
       const config = Object.fromEntries(['uri', 'base', 'user', 'pass', 'ca'].filter((k) => v[k]).map((k) => [k, v[k]!]));
-      return [{ method: 'pool.enable_external_auth', cli: 'pool-enable-external-auth', args: [arg(pool), arg(config, ''), ...Object.keys(config).map((k) => arg(undefined, `config:${k}=${k === 'pass' ? 'PASSWORD' : config[k]!}`)),
+      return [{ method: 'pool.enable_external_auth', cli: 'pool-enable-external-auth', args: [arg(pool), arg(config, '', 'pass' in config ? { ...config, pass: 'PASSWORD' } : config), ...Object.keys(config).map((k) => arg(undefined, `config:${k}=${k === 'pass' ? 'PASSWORD' : config[k]!}`)),
         arg(v['service'], `service-name=${v['service'] ?? ''}`), arg(v['type'], `auth-type=${v['type'] ?? ''}`)] }];
     },
   };

@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import { Act } from './act';
 import { simple } from './actions';
+import { arg } from './copyas';
 import { ago, when } from './format';
 import type { Message, Ref } from './model';
 import { href } from './route';
@@ -20,7 +21,7 @@ function place(m: Message): { name: string; to: string } | undefined {
   return found ? { name: found.name_label, to: kind ? href(kind, kind === 'pool' ? '' : m.obj_uuid) : '' } : undefined;
 }
 
-const dismissCalls = (list: [Ref, Message][]): ReturnType<typeof simple>[] => list.map(([r, m]) => simple('message.destroy', 'message-destroy', { value: r, cli: `uuid=${m.uuid}` }));
+const dismissCalls = (list: [Ref, Message][]): ReturnType<typeof simple>[] => list.map(([r, m]) => simple('message.destroy', 'message-destroy', arg(r, `uuid=${m.uuid}`)));
 
 export function Alerts({ few }: { few?: boolean }): JSX.Element {
   const [serious, setSerious] = useState(false);

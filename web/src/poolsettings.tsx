@@ -19,7 +19,7 @@ function certificateForm([ref, host]: Entry<Host>): Form {
   return {
     title: say.certificateOf(host.name_label), verb: say.install, text: say.allAsPemBrowsersAnd,
     fields: [{ id: 'cert', label: say.certificate, kind: 'area' }, { id: 'key', label: say.privateKey, kind: 'area' }, { id: 'chain', label: say.chain, kind: 'area', optional: true, hint: say.certificatesOfTheAuthorities }],
-    calls: (v) => [{ method: 'host.install_server_certificate', cli: 'host-server-certificate-install', args: [arg(ref, `host=${host.uuid}`), arg(v['cert'], 'certificate=FILE'), arg(v['key'], 'private-key=FILE'), arg(v['chain'], v['chain'] ? 'certificate-chain=FILE' : '')] }],
+    calls: (v) => [{ method: 'host.install_server_certificate', cli: 'host-server-certificate-install', args: [arg(ref, `host=${host.uuid}`), arg(v['cert'], 'certificate=FILE'), arg(v['key'], 'private-key=FILE', 'PRIVATE_KEY'), arg(v['chain'], v['chain'] ? 'certificate-chain=FILE' : '')] }],
   };
 }
 

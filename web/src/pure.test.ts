@@ -41,6 +41,9 @@ void test('a call in three manners', () => {
   const call = { method: 'VM.hard_shutdown', cli: 'vm-shutdown', args: [arg('OpaqueRef:1', 'vm=it\'s'), arg(undefined, 'force=true')] };
   assert.equal(asApi(call), 'VM.hard_shutdown(session, "OpaqueRef:1")');
   assert.equal(asCommand(call), `serai vm-shutdown 'vm=it'\\''s' force=true`);
+  const secret = { ...call, args: [arg('hidden', 'pass=PASSWORD', 'PASSWORD')] };
+  assert.deepEqual(sent(secret), ['hidden']);
+  for (const text of [asApi(secret), asCommand(secret), asCurl(secret, '')]) assert.ok(text.includes('PASSWORD') && !text.includes('hidden'), text);
   const curl = asCurl(call, 'https://h:1');
   assert.match(curl, /^curl -k https:\/\/h:1\/jsonrpc /);
   const body = /-d '(.*)'$/.exec(curl)?.[1] ?? '';
