@@ -784,8 +784,8 @@ int disks_add(const char *vm_uuid, const struct disks_disk *disk, const struct d
     mutex_unlock(&disks_lock);
     int rc = in_use ? err_set(err, ERR_VDI_IN_USE, "", "attach") : write_list(e, err);
     (void)FAILPOINT("disks.add.listed");
-    if (rc == 0)
-        rc = open_disk(e, &e->disks.v[e->disks.n - 1], d, err);
+    if (rc == 0) /* the next process opens all */
+        rc = alive(e) ? open_disk(e, &e->disks.v[e->disks.n - 1], d, err) : restart(e, err);
     if (rc < 0)
         forget(e, disk->id);
     unclaim(e, false);
@@ -987,6 +987,20 @@ static int not_served(const char *id, struct err *err)
     return err_detail(err, "no disk process serves disk %s", id);
 }
 
+/* With a process: who needs one does not wait for the loop's thread to start another. NULL: err says why not. */
+static struct entry *claim_live(const char *vm_uuid, struct err *err)
+{
+    struct entry *e = claim(vm_uuid, false);
+
+    if (!e)
+        (void)not_served(vm_uuid, err);
+    if (!e || alive(e) || restart(e, err) == 0)
+        return e;
+    end_process(e, true);
+    unclaim(e, false); /* tried again by and by */
+    return NULL;
+}
+
 static int plan_moves(struct entry *e, const struct disks_move *moves, size_t n,
                       struct buf *request, struct err *err)
 {
@@ -1040,11 +1054,11 @@ int disks_snapshot(const char *vm_uuid, const struct disks_move *moves, size_t n
     AUTO(buf_done) struct buf b = BUF_INIT(8000);
     AUTO(err_done) struct err why = { 0 };
     struct deadline d = deadline_sooner(until, ASK_US);
-    struct entry *e = claim(vm_uuid, false);
+    struct entry *e = claim_live(vm_uuid, err);
     int rc;
 
     if (!e)
-        return not_served(vm_uuid, err);
+        return -1;
     rc = plan_moves(e, moves, n, &b, err);
     if (rc < 0) {
         all_moved(e, false);
@@ -1068,11 +1082,11 @@ static int ask_about(const char *vm_uuid, const struct buf *request,
                      const struct deadline *until, struct err *err)
 {
     struct deadline d = deadline_sooner(until, ASK_US);
-    struct entry *e = claim(vm_uuid, false);
+    struct entry *e = claim_live(vm_uuid, err);
     int rc;
 
     if (!e)
-        return not_served(vm_uuid, err);
+        return -1;
     rc = ask(e, request, -1, &d, err);
     unclaim(e, false);
     return rc;
