@@ -43,7 +43,8 @@ enum phase { PHASE_ONE, PHASE_PREPARE, PHASE_HOLD, PHASE_WORK, PHASE_RELEASE };
 struct request {
     struct list link;
     struct control *control;
-    struct client *client; /* NULL: the command line, or gone */
+    struct client *client; /* NULL: our own, or gone */
+    bool own; /* from the command line, or to end: nobody else hears of its failure */
     char *tag;
     struct err err;
     enum phase phase;
@@ -97,6 +98,7 @@ static struct request *request_new(struct control *c, struct client *k, const ch
 
     r->control = c;
     r->client = k;
+    r->own = !k;
     r->tag = str_dup(tag);
     r->n = n;
     list_add_tail(&c->requests, &r->link);
@@ -130,13 +132,13 @@ static void reply(struct request *r, const char *more)
         send_text(r->client, &b);
     } else if (r->err.code) {
         log_error("%s", r->err.detail ? r->err.detail : r->err.code);
-        c->failed = true;
+        c->failed = c->failed || r->own;
     }
     for (size_t i = 0; i < r->n; i++) {
         err_done(&r->part[i].cmd.err);
         free(r->part[i].path);
     }
-    bool tell = !r->client && r->err.code && c->failure;
+    bool tell = r->own && r->err.code && c->failure;
     err_done(&r->err);
     free(r->tag);
     list_remove(&r->link);
