@@ -10,6 +10,7 @@
  * Thread: the disk's; start, send and free: the control thread's. */
 #include "diskd/export.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -651,6 +652,7 @@ static int open_all(struct export *e, struct err *err)
     } else if (vhd_chain_open(&disk_io, e->path, flags, &c, err) < 0) {
         return -1;
     }
+    assert(c); /* the analyzer does not follow vhd_chain_open's promise */
     e->disk = disk_new(e->aio, c, &e->spec.set.policy);
     disk_set_limit(e->disk, e->spec.set.iops, e->spec.set.bytes);
     if (e->journal)
