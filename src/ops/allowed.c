@@ -436,13 +436,14 @@ static bool cbt_why(const struct vdi_rec *vdi, const char *text, int op, struct 
     bool on_off = op == VDI_OPERATIONS_ENABLE_CBT || op == VDI_OPERATIONS_DISABLE_CBT;
     bool destroy = op == VDI_OPERATIONS_DATA_DESTROY;
     bool typed = vdi->type == VDI_TYPE_USER || vdi->type == VDI_TYPE_SYSTEM;
-    const char *const *types = schema_classes[CLASS_VDI].fields[F_VDI_TYPE].ty->enm->values;
+    const char *type =
+        schema_classes[CLASS_VDI].fields[F_VDI_TYPE].ty->enm->values[vdi->type];
     AUTO(free_str)
     char *what = str_fmt("VDI is %sa snapshot: %s", vdi->is_a_snapshot ? "" : "not ", text);
     if ((on_off && vdi->is_a_snapshot) || (destroy && !vdi->is_a_snapshot))
         (void)err_set(err, ERR_OPERATION_NOT_ALLOWED, what);
     else if (vdi->type == VDI_TYPE_CBT_METADATA || (on_off && !typed))
-        (void)err_set(err, ERR_VDI_INCOMPATIBLE_TYPE, text, types[vdi->type]);
+        (void)err_set(err, ERR_VDI_INCOMPATIBLE_TYPE, text, type);
     else if (on_off && vdi->on_boot != ON_BOOT_PERSIST)
         (void)err_set(err, ERR_VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION);
     else if ((destroy || op == VDI_OPERATIONS_LIST_CHANGED_BLOCKS) && !vdi->cbt_enabled)

@@ -392,8 +392,9 @@ int op_vdi_open_database(struct call *call, const struct vdi_open_database_args 
     db_unlock();
     if (!vdi)
         return -1;
+    const char *name = ty->enm->values[type];
     if (type != VDI_TYPE_METADATA)
-        return err_set(err, ERR_VDI_INCOMPATIBLE_TYPE, text, ty->enm->values[type]);
+        return err_set(err, ERR_VDI_INCOMPATIBLE_TYPE, text, name);
     return err_set(err, ERR_COULD_NOT_IMPORT_DATABASE,
                    "this host does not read databases of other pools");
 }
